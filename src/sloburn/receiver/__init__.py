@@ -1,0 +1,1 @@
+"""OTLP over HTTP and gRPC: limits, encodings, and the one map from errors to answers."""

@@ -1,0 +1,1 @@
+"""Telemetry in, service level indicators out: exact, in-stream, by event time."""

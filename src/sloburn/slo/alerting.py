@@ -1,0 +1,134 @@
+"""The burn-rate alert machine: a pure function from what is seen to what an alert becomes.
+
+inactive → pending → firing → resolved. A pair of windows is *over* while both of its burn rates are strictly above the
+factor. `pending` means over, but not yet for `for_ns`, or with fewer bad events than the minimum.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from fractions import Fraction
+
+from sloburn.slo.budget import Count, burn_rate
+from sloburn.slo.model import Alerting, Severity, Window
+
+
+class AlertState(StrEnum):
+    """Where an alert is in its life."""
+
+    INACTIVE = "inactive"
+    PENDING = "pending"
+    FIRING = "firing"
+    RESOLVED = "resolved"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairReading:
+    """A pair of windows and what they hold now.
+
+    Args:
+        window: The pair.
+        long: Counts of the long look-back.
+        short: Counts of the short look-back.
+        long_burn: Burn rate; None without events.
+        short_burn: Burn rate; None without events.
+    """
+
+    window: Window
+    long: Count
+    short: Count
+    long_burn: Fraction | None
+    short_burn: Fraction | None
+
+    @property
+    def over(self) -> bool:
+        """Both burn rates are strictly above the factor; compared exactly, before any rounding."""
+        factor = self.window.factor
+        return (
+            self.long_burn is not None
+            and self.short_burn is not None
+            and self.long_burn > factor
+            and self.short_burn > factor
+        )
+
+    @property
+    def undecided(self) -> bool:
+        """The long window is over and the short one is empty: nothing says that the trouble ended."""
+        return self.short_burn is None and self.long_burn is not None and self.long_burn > self.window.factor
+
+
+def read_pair(window: Window, objective: Fraction, *, long: Count, short: Count) -> PairReading:
+    """Put a pair of windows and their counts together."""
+    return PairReading(
+        window=window,
+        long=long,
+        short=short,
+        long_burn=burn_rate(long, objective),
+        short_burn=burn_rate(short, objective),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    """The life of one alert: SLO + group + severity.
+
+    Args:
+        severity: Page or ticket.
+        state: Where it is now.
+        since_unix_nano: When it entered that state.
+        pending_unix_nano: When the condition last became true; 0 while it is not.
+        fired_unix_nano: When it last fired; 0 if it never did.
+        resolved_unix_nano: When it last resolved; 0 if it never did.
+    """
+
+    severity: Severity
+    state: AlertState = AlertState.INACTIVE
+    since_unix_nano: int = 0
+    pending_unix_nano: int = 0
+    fired_unix_nano: int = 0
+    resolved_unix_nano: int = 0
+
+
+def step(
+    alert: Alert, readings: tuple[PairReading, ...], alerting: Alerting, now: int, *, frozen: bool = False
+) -> Alert:
+    """Return what the alert is at `now`.
+
+    Args:
+        alert: What it was.
+        readings: Every pair of the SLO; those of other severities are passed over.
+        alerting: The SLO's alert settings.
+        now: Nanoseconds since the epoch.
+        frozen: There is no data: neither fire nor resolve.
+    """
+    if frozen:
+        return alert
+    mine = [reading for reading in readings if reading.window.severity is alert.severity]
+    over = [reading for reading in mine if reading.over]
+    if over:
+        return _while_over(alert, over, alerting, now)
+    if alert.state is AlertState.FIRING:
+        if any(reading.undecided for reading in mine):
+            return alert
+        return replace(
+            alert, state=AlertState.RESOLVED, since_unix_nano=now, pending_unix_nano=0, resolved_unix_nano=now
+        )
+    if alert.state is AlertState.PENDING:
+        state = AlertState.RESOLVED if alert.resolved_unix_nano else AlertState.INACTIVE
+        return replace(alert, state=state, since_unix_nano=now, pending_unix_nano=0)
+    return alert
+
+
+def _while_over(alert: Alert, over: list[PairReading], alerting: Alerting, now: int) -> Alert:
+    if alert.state is AlertState.FIRING:
+        return alert
+    since = alert.pending_unix_nano or now
+    ripe = now - since >= alerting.for_ns
+    if ripe and any(reading.long.bad >= alerting.min_bad_events for reading in over):
+        return replace(
+            alert, state=AlertState.FIRING, since_unix_nano=now, pending_unix_nano=since, fired_unix_nano=now
+        )
+    if alert.state is AlertState.PENDING:
+        return alert
+    return replace(alert, state=AlertState.PENDING, since_unix_nano=now, pending_unix_nano=since)
