@@ -41,5 +41,8 @@ lock: $(VENV)/dev.stamp ## Resolve the dependency ranges anew (needs uv).
 	@uv pip compile pyproject.toml $(LOCK) --extra all --group dev -c requirements/run.txt -o requirements/dev.txt
 LOCK := --universal --python-version 3.11 --upgrade --generate-hashes --no-emit-index-url --no-header --quiet
 
+screenshot: $(VENV)/dev.stamp ## Take the README's picture from a real run (needs Chromium).
+	@$(BIN)/python -m examples.shop.screenshot
+
 clean: ## Remove the environment and every cache.
 	@rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build

@@ -29,7 +29,7 @@ UNITS: dict[str, int] = {
     "ns": NANOSECOND,
 }
 
-_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|us|ns|w|d|h|m|s)")
+_PART = re.compile(r"(\d{1,18}(?:\.\d{1,18})?)(ms|us|ns|w|d|h|m|s)", re.ASCII)
 
 
 def parse_duration(text: str) -> int:

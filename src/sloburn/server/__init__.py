@@ -1,0 +1,1 @@
+"""The processor as a service: configuration, storage, and the composition of all parts."""

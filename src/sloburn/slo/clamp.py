@@ -1,0 +1,70 @@
+"""Burn factors that no outage can reach, and what is done about them.
+
+Even a total outage burns no faster than ``1 / (1 - objective)``: at an objective of 90 % that is 10, so the workbook's
+14.4 could never fire. Such a window gets the factor `REACHABLE_SHARE` of that ceiling; windows that can fire are left
+as the workbook has them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+
+from sloburn.duration import format_duration
+from sloburn.slo.budget import error_budget, is_reachable
+from sloburn.slo.catalog import workbook_windows
+from sloburn.slo.model import Slo, Window
+
+# A factor of share x ceiling is over while more than `share` of all events are bad. It must be below 1, or nothing
+# fires; and below it by a margin, because an outage seldom fails everything: health checks and cached answers go on.
+# It should be near 1, because the author of a loose objective accepts bad hours, and slower windows watch for the rest.
+# At 9/10 a total outage is detected after 9/10 of the long window, before the next slower window could.
+REACHABLE_SHARE = Fraction(9, 10)
+
+
+def reachable_windows(windows: tuple[Window, ...], objective: Fraction) -> tuple[tuple[Window, ...], tuple[str, ...]]:
+    """Lower the factors that no outage can reach.
+
+    Args:
+        windows: Pairs of windows.
+        objective: The SLO's.
+
+    Returns:
+        The windows, every one of which can fire; and a note for people on each that was changed.
+    """
+    factor = REACHABLE_SHARE / error_budget(objective)
+    clamped = tuple(
+        window if is_reachable(window.factor, objective) else replace(window, factor=factor) for window in windows
+    )
+    changed = zip(windows, clamped, strict=True)
+    return clamped, tuple(_note(old, new, objective) for old, new in changed if old.factor != new.factor)
+
+
+def clamp_notes(slo: Slo) -> tuple[str, ...]:
+    """Tell which windows of an SLO have a lower factor than the workbook's, and why.
+
+    Args:
+        slo: As it was read: on a scaled clock (`Slo.scaled`) its windows are not the workbook's.
+    """
+    mine = {(window.severity, window.long_ns, window.short_ns): window for window in slo.alerting.windows}
+    pairs = [
+        (window, mine.get((window.severity, window.long_ns, window.short_ns)))
+        for window in workbook_windows(slo.period)
+        if not is_reachable(window.factor, slo.objective)
+    ]
+    return tuple(_note(old, new, slo.objective) for old, new in pairs if new and new.factor != old.factor)
+
+
+def _note(old: Window, new: Window, objective: Fraction) -> str:
+    name = f"{old.severity} {format_duration(old.long_ns)} + {format_duration(old.short_ns)}"
+    ceiling = 1 / error_budget(objective)
+    ratio = new.factor * error_budget(objective)
+    return (
+        f"{name}: no outage can burn faster than {_number(ceiling)} at an objective of {_number(objective * 100)} %, "
+        f"so the factor {_number(old.factor)} could never fire; "
+        f"lowered to {_number(new.factor)}, which is over while more than {_number(ratio * 100)} % of events are bad"
+    )
+
+
+def _number(value: Fraction) -> str:
+    return f"{float(value):.10g}"

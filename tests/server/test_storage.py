@@ -1,0 +1,255 @@
+"""The store: a kill at any moment changes no number."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from sloburn.duration import SECOND
+from sloburn.errors import StorageCorrupt, StorageError
+from sloburn.otlp.anyvalue import any_value
+from sloburn.otlp.decode import decode
+from sloburn.otlp.signal import Encoding, Signal
+from sloburn.server.records import read_alerts, write_alerts, write_checkpoint, write_commit
+from sloburn.server.recovery import restore
+from sloburn.server.storage import FILE_NAME, KEEP_ROWS_NS, Store
+from sloburn.sli.commit import Commit
+from sloburn.sli.engine import Engine
+from sloburn.sli.status import Snapshot
+from sloburn.slo.alerting import Alert, AlertState
+from sloburn.slo.budget import Count
+from sloburn.slo.model import Severity, Slo
+from tests.promises import metric_slo, span_slo
+from tests.sli.harness import NOW
+from tests.telemetry import PointSpec, SpanSpec, metric_request, trace_request
+
+SLOS = (span_slo(), span_slo("by-route", group_by=("http.route",)), metric_slo("work", metric="jobs", threshold=None))
+
+
+class Life:
+    """One life of a processor, without its servers; it ends without a word, as by kill -9."""
+
+    def __init__(self, folder: Path, slos: tuple[Slo, ...] = SLOS) -> None:
+        self.store = Store(folder, NOW)
+        self.engine = Engine(slos, any_value, epoch=self.store.epoch)
+        self.applied = restore(self.engine, self.store.load())
+
+    def spans(self, *numbers: int, error: bool = False, now: int = NOW) -> None:
+        """Take spans, durably."""
+        specs = [SpanSpec(number=n, end=now, error=error, values={"http.route": f"/{n % 3}"}) for n in numbers]
+        commit = Commit()
+        body = trace_request(specs).SerializeToString()
+        self.engine.prepare_traces(decode(Signal.TRACES, Encoding.PROTOBUF, body), now, commit)
+        self._commit(commit, now)
+
+    def jobs(self, value: int, at: int) -> None:
+        """Take a point of a cumulative counter, durably; `at` is seconds after NOW."""
+        commit = Commit()
+        body = metric_request("jobs", [PointSpec(time=NOW + at * SECOND, start=NOW, value=value)]).SerializeToString()
+        self.engine.prepare_metrics(decode(Signal.METRICS, Encoding.PROTOBUF, body), NOW, commit)
+        self._commit(commit, NOW)
+
+    def _commit(self, commit: Commit, now: int) -> None:
+        if not commit.is_empty:
+            self.store.append(now, *write_commit(commit))
+        self.engine.apply(commit)
+
+    def checkpoint(self, now: int = NOW) -> None:
+        """Write a checkpoint."""
+        self.store.checkpoint(write_checkpoint(self.engine, now), now)
+        self.engine.mark_clean()
+
+    def count(self, name: str = "availability") -> Count:
+        """Return the lifetime of an SLO without groups."""
+        return next(s.lifetime for s in self.engine.tick(NOW).statuses if s.slo.name == name)
+
+    def end(self) -> Snapshot:
+        """Return the last numbers and go."""
+        snapshot = self.engine.tick(NOW)
+        self.store.close()
+        return snapshot
+
+
+def numbers_of(snapshot: Snapshot) -> list[object]:
+    """Return what must be the same after a restart."""
+    return [(s.slo.name, s.group, s.count, s.lifetime, s.burns, s.failing, s.budget) for s in snapshot.statuses]
+
+
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("spans"), st.lists(st.integers(1, 50), max_size=5), st.booleans()),
+        st.tuples(st.just("jobs"), st.integers(0, 20), st.integers(0, 50)),
+        st.tuples(st.just("checkpoint"), st.none(), st.none()),
+        st.tuples(st.just("kill"), st.none(), st.none()),
+    ),
+    max_size=25,
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=steps)
+def test_kills_change_no_number(
+    steps: list[tuple[str, object, object]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """A life with kills and checkpoints anywhere ends with the numbers of a life without any."""
+    plain, killed = (tmp_path_factory.mktemp(name) for name in ("plain", "killed"))
+    one, other = Life(plain), Life(killed)
+    for kind, first, second in steps:
+        if kind == "kill":
+            other.end()
+            other = Life(killed)
+        elif kind == "checkpoint":
+            other.checkpoint()
+        for life in (one, other):
+            if kind == "spans":
+                life.spans(*first, error=bool(second))  # type: ignore[misc]
+            elif kind == "jobs":
+                life.jobs(first, second)  # type: ignore[arg-type]
+    other.end()
+    assert numbers_of(Life(killed).end()) == numbers_of(one.end())
+
+
+def test_replays_only_what_the_checkpoint_lacks(tmp_path: Path) -> None:
+    """A start applies the commits after the checkpoint and no others."""
+    life = Life(tmp_path)
+    life.spans(1)
+    life.checkpoint()
+    life.spans(2)
+    life.spans(3, error=True)
+    life.end()
+    again = Life(tmp_path)
+    assert (again.applied, again.count()) == (2, Count(2, 1))
+    again.end()
+
+
+def test_a_resent_span_is_known_after_a_restart(tmp_path: Path) -> None:
+    """Span ids survive, with and without a checkpoint between."""
+    life = Life(tmp_path)
+    life.spans(1)
+    life.checkpoint()
+    life.spans(2)
+    life.end()
+    again = Life(tmp_path)
+    again.spans(1, 2, 3)
+    assert again.count() == Count(3, 0)
+    again.end()
+
+
+def test_a_counter_goes_on_where_it_was(tmp_path: Path) -> None:
+    """What a cumulative stream counted while nobody looked is there with its next point."""
+    life = Life(tmp_path)
+    life.jobs(10, 0)
+    life.checkpoint()
+    life.end()
+    again = Life(tmp_path)
+    again.jobs(25, 1)
+    assert again.count("work") == Count(25, 0)
+    again.end()
+
+
+def test_rows_are_forgotten_in_time(tmp_path: Path) -> None:
+    """Rows that a checkpoint contains stay for the span ids in them, and then go."""
+    life = Life(tmp_path)
+    life.spans(1)
+    life.checkpoint()
+    assert len(life.store.load().rows) == 1
+    life.checkpoint(NOW + KEEP_ROWS_NS + 1)
+    assert life.store.load().rows == []
+    life.spans(2)
+    assert life.count() == Count(2, 0)
+    life.end()
+    again = Life(tmp_path)
+    assert again.count() == Count(2, 0)
+    again.end()
+
+
+def test_an_objective_may_change_but_not_what_is_counted(tmp_path: Path) -> None:
+    """A new objective keeps the history; another condition begins a new one; an SLO that went leaves no trace."""
+    life = Life(tmp_path)
+    life.spans(1, 2, 3)
+    life.end()
+    softer = Life(tmp_path, (span_slo(objective="0.9"),))
+    assert softer.count() == Count(3, 0)
+    softer.end()
+    other = Life(tmp_path, (span_slo(service="shop", group_by=("http.route",)),))
+    assert other.engine.tick(NOW).statuses == ()
+    other.end()
+
+
+def test_alerts_are_read_back(tmp_path: Path) -> None:
+    """An alert that fires goes on firing after a restart, since the same moment."""
+    firing = Alert(severity=Severity.PAGE, state=AlertState.FIRING, since_unix_nano=7, fired_unix_nano=7)
+    life = Life(tmp_path)
+    key = next(key for key in life.engine.series if key.slo == "availability")
+    life.store.save_alerts([(key, write_alerts((firing,)))])
+    life.end()
+    again = Life(tmp_path)
+    assert again.engine.series[key].alerts == (firing,)
+    assert read_alerts(write_alerts((firing,))) == (firing,)
+    again.end()
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    """A path that cannot be a folder is refused with what to do."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match=r"cannot keep data in .*file/data: Not a directory; choose .* --data"):
+        Store(tmp_path / "file" / "data", NOW)
+
+
+def test_a_store_belongs_to_one_processor(tmp_path: Path) -> None:
+    """A second processor on the same folder is refused, and the first goes on."""
+    life = Life(tmp_path)
+    with pytest.raises(StorageError, match="another processor uses it"):
+        Store(tmp_path, NOW)
+    life.spans(1)
+    assert life.count() == Count(1, 0)
+    life.end()
+
+
+def test_a_foreign_file_is_refused(tmp_path: Path) -> None:
+    """A file that is no database is named, and nothing is overwritten."""
+    (tmp_path / FILE_NAME).write_text("this is no database" * 100)
+    with pytest.raises(StorageCorrupt, match="file is not a database"):
+        Store(tmp_path, NOW)
+    assert (tmp_path / FILE_NAME).read_text().startswith("this is no database")
+
+
+def test_a_store_of_another_version_is_refused(tmp_path: Path) -> None:
+    """A schema that this version does not know is refused with both versions."""
+    Life(tmp_path).end()
+    with sqlite3.connect(tmp_path / FILE_NAME) as db:
+        db.execute("PRAGMA user_version=99")
+    db.close()
+    with pytest.raises(StorageCorrupt, match="schema 99, this one reads 1"):
+        Store(tmp_path, NOW)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE journal SET changes = 'x'",
+        "UPDATE journal SET changes = '{}'",
+        "UPDATE blocks SET cells = x'00'",
+        "UPDATE OR REPLACE blocks SET series = 'x'",
+        "UPDATE series SET state = '{}'",
+        "UPDATE streams SET state = '[1]'",
+        "DELETE FROM meta WHERE name = 'epoch'",
+    ],
+)
+def test_damage_is_noticed(tmp_path: Path, damage: str) -> None:
+    """What cannot be read back is said to be so; it is never taken for zero."""
+    life = Life(tmp_path)
+    life.spans(1)
+    life.jobs(1, 0)
+    life.checkpoint()
+    life.spans(2)
+    life.end()
+    with sqlite3.connect(tmp_path / FILE_NAME) as db:
+        db.execute(damage)
+    db.close()
+    with pytest.raises(StorageCorrupt):
+        Life(tmp_path)

@@ -1,0 +1,120 @@
+"""What a status says: states, alerts, the budget and its curve."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from sloburn.duration import DAY, HOUR, MINUTE, SECOND
+from sloburn.sli.status import SloState
+from sloburn.slo.alerting import AlertState
+from sloburn.slo.budget import Count
+from tests.promises import span_slo
+from tests.sli.harness import NOW, Bench
+from tests.telemetry import PointSpec, SpanSpec, metric_request, trace_request
+
+
+class Traffic:
+    """Sends one span a second."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+        self.number = 0
+
+    def run(self, seconds: int, *, error: bool = False, per_second: int = 1) -> None:
+        """Send spans and move the clock along."""
+        for _ in range(seconds):
+            self.bench.now += SECOND
+            self.number += per_second
+            ends = range(self.number - per_second + 1, self.number + 1)
+            self.bench.traces(trace_request([SpanSpec(number=n, end=self.bench.now, error=error) for n in ends]))
+
+
+def test_states_follow_the_telemetry() -> None:
+    """Nothing heard is no data; heard without events is no traffic; with events it is ok."""
+    bench = Bench(span_slo())
+    assert bench.status().state is SloState.NO_DATA
+    bench.metrics(metric_request("other", [PointSpec(time=NOW, start=NOW)]))
+    assert bench.status().state is SloState.NO_TRAFFIC
+    Traffic(bench).run(1)
+    assert bench.status().state is SloState.OK
+    bench.now += 6 * MINUTE
+    assert bench.status().state is SloState.NO_DATA
+
+
+def test_a_total_outage_pages_when_the_workbook_says() -> None:
+    """After six clean hours of steady traffic a total outage at 99.9 % fires after 51.84 s, within one evaluation."""
+    bench = Bench(span_slo())
+    traffic = Traffic(bench)
+    history = 6 * HOUR // SECOND + 5
+    bench.traces(trace_request([SpanSpec(number=10**6 + age, end=NOW - age * SECOND) for age in range(history)]))
+    began = bench.now
+    while bench.status().alerts[0].state is not AlertState.FIRING:
+        traffic.run(1, error=True)
+    assert (bench.now - began) / SECOND == 52
+
+
+def test_alerts_freeze_without_data() -> None:
+    """Silence neither resolves an alert that fires nor fires one: the state says so instead."""
+    bench = Bench(span_slo())
+    Traffic(bench).run(60, error=True)
+    assert bench.status().alerts[0].state is AlertState.FIRING
+    bench.now += 2 * HOUR
+    status = bench.status()
+    assert (status.state, status.alerts[0].state) == (SloState.NO_DATA, AlertState.FIRING)
+
+
+def test_an_alert_resolves_after_good_traffic() -> None:
+    """When the short window holds good events again the page resolves, and the state is no longer burning for it."""
+    bench = Bench(span_slo(objective="0.99"))
+    traffic = Traffic(bench)
+    traffic.run(300, error=True)
+    assert bench.status().state is SloState.BURNING
+    traffic.run(40 * 60, per_second=2)
+    assert [alert.state for alert in bench.status().alerts] == [AlertState.RESOLVED, AlertState.FIRING]
+
+
+def test_few_errors_are_pending_only() -> None:
+    """Four errors on an idle service leave the page pending: one error never pages."""
+    bench = Bench(span_slo())
+    Traffic(bench).run(4, error=True)
+    assert bench.status().alerts[0].state is AlertState.PENDING
+
+
+def test_budget_and_exhaustion() -> None:
+    """Half the budget is left, and at burn 2 x period left x share it ends in so much time."""
+    bench = Bench(span_slo(objective="0.99"))
+    spans = [SpanSpec(number=n, end=NOW, error=n <= 5) for n in range(1, 1001)]
+    bench.traces(trace_request(spans))
+    status = bench.status()
+    assert (status.count, status.budget_remaining, status.sli) == (Count(995, 5), Fraction(1, 2), Fraction(199, 200))
+    assert status.exhaustion_ns == 30 * DAY
+
+
+def test_an_exhausted_budget_is_a_state() -> None:
+    """Once the budget is overspent and no alert fires any more, the state is exhausted."""
+    bench = Bench(span_slo())
+    bench.traces(trace_request([SpanSpec(number=n, end=NOW - 5 * DAY, error=True) for n in range(1, 11)]))
+    Traffic(bench).run(10)
+    assert bench.status().state is SloState.EXHAUSTED
+
+
+def test_the_budget_curve_ends_at_what_is_left() -> None:
+    """The curve begins full, never rises, and ends at the budget that is left."""
+    bench = Bench(span_slo(objective="0.5"))
+    ages = [20 * DAY, 10 * DAY, 9 * DAY, HOUR, 0]
+    bench.traces(
+        trace_request([SpanSpec(number=n, end=NOW - age, error=n % 2 == 0) for n, age in enumerate(ages * 4, 1)])
+    )
+    status = bench.status()
+    remaining = [point.remaining for point in status.budget]
+    assert (remaining[0], remaining[-1]) == (Fraction(1), status.budget_remaining)
+    assert remaining == sorted(remaining, reverse=True)
+    assert sum((point.count for point in status.budget), Count()) == status.count
+
+
+def test_scaled_windows_keep_their_factors() -> None:
+    """On a clock that runs 60 times as fast one hour is one minute; the burn factors stay."""
+    bench = Bench(span_slo(), time_scale=60)
+    window = bench.status().pairs[0].window
+    assert (window.long_ns, window.short_ns, window.factor) == (MINUTE, 5 * SECOND, Fraction("14.4"))
+    assert bench.snapshot().time_scale == 60

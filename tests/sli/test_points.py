@@ -1,0 +1,164 @@
+"""Metric points in, good and bad events out."""
+
+from __future__ import annotations
+
+import pytest
+
+from sloburn.duration import MINUTE, SECOND
+from sloburn.slo.budget import Count
+from sloburn.slo.model import Match, Op, Source
+from tests.promises import CODE_5XX, metric_slo
+from tests.sli.harness import NOW, Bench
+from tests.telemetry import DELTA, PointSpec, metric_request
+
+DURATION = "http.server.request.duration"
+BOUNDS = (0.1, 0.3, 1.0)
+START = NOW - 10 * MINUTE
+
+
+def histogram(buckets: tuple[int, ...], at: int, start: int = START, **values: str | int) -> PointSpec:
+    """Return a histogram point; times are seconds after NOW."""
+    return PointSpec(time=NOW + at * SECOND, start=start, bounds=BOUNDS, buckets=buckets, values=values)
+
+
+def counter(value: float, at: int, start: int = START, **values: str | int) -> PointSpec:
+    """Return a counter point; times are seconds after NOW."""
+    return PointSpec(time=NOW + at * SECOND, start=start, value=value, values=values)
+
+
+def counter_bench(epoch: int = 0) -> Bench:
+    """Return a bench whose SLO calls points with `outcome=failure` bad."""
+    failure = Match(source=Source.ATTRIBUTE, key="outcome", op=Op.EQ, operands=("failure",))
+    return Bench(metric_slo(metric="jobs", threshold=None, bad=failure), epoch=epoch)
+
+
+def test_a_threshold_splits_a_histogram() -> None:
+    """`le: 300ms` counts every bucket up to the bound 0.3 as good: bounds are inclusive."""
+    bench = Bench(metric_slo())
+    bench.metrics(metric_request(DURATION, [histogram((5, 3, 2, 1), 0)]))
+    assert bench.count() == Count(good=8, bad=3)
+
+
+def test_cumulative_points_count_their_increase() -> None:
+    """Each point of a cumulative stream adds what is new since the last one."""
+    bench = Bench(metric_slo())
+    for at, buckets in enumerate([(1, 0, 0, 0), (3, 1, 0, 1), (3, 1, 0, 1), (4, 1, 1, 1)]):
+        bench.metrics(metric_request(DURATION, [histogram(buckets, at)]))
+    assert bench.count() == Count(good=5, bad=2)
+
+
+def test_a_point_that_is_sent_again_counts_once() -> None:
+    """Points that come twice, or out of order, add nothing."""
+    bench = Bench(metric_slo())
+    for at in (0, 0, 2, 1):
+        bench.metrics(metric_request(DURATION, [histogram((at + 1, 0, 0, 0), at)]))
+    assert bench.count() == Count(good=3)
+    assert bench.items() == {("metrics", "counted"): 2, ("metrics", "duplicate"): 2}
+
+
+@pytest.mark.parametrize("restart", [START + MINUTE, START])
+def test_a_reset_counts_from_zero(restart: int) -> None:
+    """A new start time, or a value that fell, means that the sender began anew: its whole value is new."""
+    bench = counter_bench()
+    bench.metrics(metric_request("jobs", [counter(10, 0)]))
+    bench.metrics(metric_request("jobs", [counter(4, 1, start=restart)]))
+    assert bench.count() == Count(good=14)
+
+
+def test_the_first_point_of_an_older_stream_is_a_base_line() -> None:
+    """What a counter held before our history began did not happen now; what it adds later did."""
+    bench = counter_bench(epoch=START + 1)
+    bench.metrics(metric_request("jobs", [counter(1_000_000, 0)]))
+    bench.metrics(metric_request("jobs", [counter(1_000_002, 1)]))
+    assert bench.count() == Count(good=2)
+
+
+def test_the_first_point_of_a_new_stream_counts() -> None:
+    """The first increment of a series that began in our time is not lost."""
+    bench = counter_bench(epoch=START)
+    bench.metrics(metric_request("jobs", [counter(3, 0)]))
+    assert bench.count() == Count(good=3)
+
+
+def test_delta_points_add_up() -> None:
+    """Delta points are added, each interval once."""
+    bench = counter_bench()
+    for at in (1, 2, 2, 3):
+        point = counter(5, at, start=NOW + (at - 1) * SECOND)
+        bench.metrics(metric_request("jobs", [point], temporality=DELTA))
+    assert bench.count() == Count(good=15)
+
+
+def test_attributes_make_streams_of_their_own() -> None:
+    """Points of one metric with other attributes, or from another instance, are other streams."""
+    bench = counter_bench()
+    points = [counter(5, 0, outcome="success"), counter(2, 0, outcome="failure")]
+    bench.metrics(metric_request("jobs", points))
+    again = metric_request("jobs", points)
+    again.resource_metrics[0].resource.attributes.add(key="service.instance.id").value.string_value = "b"
+    bench.metrics(again)
+    assert bench.count() == Count(good=10, bad=4)
+
+
+def test_histograms_can_be_judged_by_attributes() -> None:
+    """Without a threshold, a histogram's count is judged by the point's attributes."""
+    bench = Bench(metric_slo(threshold=None, bad=CODE_5XX))
+    points = [
+        histogram((1, 2, 0, 0), 0, **{"http.response.status_code": 200}),
+        histogram((0, 0, 0, 4), 0, **{"http.response.status_code": 500}),
+    ]
+    bench.metrics(metric_request(DURATION, points))
+    assert bench.count() == Count(good=3, bad=4)
+
+
+def test_a_threshold_that_is_no_bound_is_refused_in_words() -> None:
+    """Between two bounds nothing can be judged exactly: nothing is counted, and the status says what to do."""
+    bench = Bench(metric_slo(threshold="0.25"))
+    bench.metrics(metric_request(DURATION, [histogram((5, 3, 2, 1), 0)]))
+    status = bench.status()
+    assert status.count == Count()
+    assert status.notes == (
+        f"{DURATION} has no bucket bound at 250ms, so nothing is counted: choose one of its bounds (0.1, 0.3, 1 s) "
+        "or add the bound to the service's histogram",
+    )
+
+
+def test_a_threshold_on_a_counter_is_refused_in_words() -> None:
+    """A sum has no buckets to compare a threshold with."""
+    bench = Bench(metric_slo(metric="jobs"))
+    bench.metrics(metric_request("jobs", [counter(1, 0)]))
+    assert "no histogram" in bench.status().notes[0]
+
+
+def test_thresholds_follow_the_unit() -> None:
+    """300 ms is the bound 300 of a histogram in milliseconds."""
+    bench = Bench(metric_slo())
+    point = PointSpec(time=NOW, start=START, bounds=(100.0, 300.0), buckets=(1, 1, 1))
+    bench.metrics(metric_request(DURATION, [point], unit="ms"))
+    assert bench.count() == Count(good=2, bad=1)
+
+
+def test_what_does_not_count_events_is_passed_over() -> None:
+    """Sums that can fall and streams without temporality are no events; other metrics are nobody's business."""
+    bench = counter_bench()
+    bench.metrics(metric_request("jobs", [counter(5, 0)], monotonic=False))
+    bench.metrics(metric_request("jobs", [counter(5, 0)], temporality=0))
+    bench.metrics(metric_request("other", [counter(5, 0)]))
+    assert bench.count() == Count()
+    assert bench.items() == {("metrics", "unusable"): 2, ("metrics", "unmatched"): 1}
+
+
+def test_points_from_the_future_are_refused() -> None:
+    """A point that is dated beyond our clock is refused by its reason and leaves its stream alone."""
+    bench = counter_bench()
+    assert bench.metrics(metric_request("jobs", [counter(5, 600)])) == ["in the future"]
+    bench.metrics(metric_request("jobs", [counter(5, 1)]))
+    assert bench.count() == Count(good=5)
+
+
+def test_floating_counters_lose_nothing() -> None:
+    """A counter in floating point counts whole events, and fractions once they add up to one."""
+    bench = counter_bench()
+    for at, value in enumerate([0.5, 1.5, 2.25, 3.0]):
+        bench.metrics(metric_request("jobs", [counter(value, at)]))
+    assert bench.count() == Count(good=3)

@@ -1,0 +1,150 @@
+"""The README is true: every command in it runs here, every file in it is taken from it, every link leads somewhere."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.processor import wait_until
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS = [line.removeprefix("$ ") for line in README.splitlines() if line.startswith("$ ")]
+
+# What runs a command, where it is not this module.
+ELSEWHERE = {
+    "make demo": "tests/scenarios/test_demo.py plays the demo",
+    "make test": "this test is part of it; .ci/run calls it",
+}
+USUAL_PORTS = (4317, 4318, 4321, 8000, 4327, 4328)
+
+
+def block(kind: str, name: str) -> str:
+    """Return the fenced block of a file that the README shows."""
+    found = re.search(rf"```{kind}\n(# {re.escape(name)}\n.*?)```", README, re.DOTALL)
+    assert found, f"the README shows no {name}"
+    return found[1]
+
+
+def command(start: str) -> list[str]:
+    """Return the one command of the README that starts so."""
+    (found,) = [line for line in COMMANDS if line.startswith(start)]
+    return shlex.split(found)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with the README's files, and nothing else."""
+    (tmp_path / "app.py").write_text(block("python", "app.py"))
+    (tmp_path / "slos.yaml").write_text(block("yaml", "slos.yaml"))
+    return tmp_path
+
+
+def environment() -> dict[str, str]:
+    """Return an environment in which the commands of this environment come first and nothing is configured."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "SLOBURN_"))}
+    return {**kept, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+
+
+def run(call: list[str], folder: Path) -> str:
+    """Run a command that ends, and return what it said."""
+    done = subprocess.run(call, cwd=folder, env=environment(), capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@contextmanager
+def running(call: list[str], folder: Path, address: str) -> Iterator[None]:
+    """Run a command that stays, from when an address answers."""
+
+    def answers() -> bool:
+        assert process.poll() is None, log.read_text()
+        try:
+            return httpx.get(address).is_success
+        except httpx.TransportError:
+            return False
+
+    log = folder / f"{call[0]}.log"
+    with log.open("w") as output:
+        process = subprocess.Popen(call, cwd=folder, env=environment(), stdout=output, stderr=output)
+    try:
+        wait_until(answers, f"{call[0]} answers at {address}")
+        yield
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+
+
+def need_usual_ports() -> None:
+    """Skip, and say why, where somebody else listens on a port that the README names."""
+    for port in USUAL_PORTS:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                pytest.skip(f"the README's commands need port {port}, and something listens there")
+
+
+def test_every_command_has_its_test() -> None:
+    """No command of the README is left untried."""
+    tried = ("pip install", "sloburn validate", "sloburn serve", "uvicorn", "curl")
+    untried = [line for line in COMMANDS if line not in ELSEWHERE and not line.startswith(tried)]
+    assert untried == []
+    assert len(COMMANDS) == 8
+
+
+def test_make_has_the_two_commands() -> None:
+    """`make demo` and `make test` are there, and CI calls the latter."""
+    listed = run(["make", "help"], ROOT)
+    assert re.findall(r"^  (demo|test) ", listed, re.MULTILINE) == ["demo", "test"]
+    assert "make test" in (ROOT / ".ci" / "run").read_text()
+
+
+def test_the_service_reaches_the_processor(folder: Path) -> None:
+    """The README's service, SLOs and commands work as written: a payment is counted and its page is up."""
+    need_usual_ports()
+    assert "2 SLOs are fine" in run(command("sloburn validate"), folder)
+    page = "http://127.0.0.1:4321"
+    serve, service = command("sloburn serve --slos"), command("uvicorn")
+    with running(serve, folder, f"{page}/readyz"), running(service, folder, "http://127.0.0.1:8000/docs"):
+        assert run(command("curl"), folder) == '{"status":"paid"}'
+
+        def counted() -> bool:
+            found = {slo["name"]: slo["good"] for slo in httpx.get(f"{page}/api/v1/status").json()["slos"]}
+            return bool(found["checkout-availability"] and found["checkout-latency"])
+
+        wait_until(counted, "both SLOs count the payment")
+        assert "checkout-availability" in httpx.get(page).text
+        assert "sloburn_slo_events_total" in httpx.get(f"{page}/metrics").text
+    assert '"event": "paid"' in (folder / "uvicorn.log").read_text()
+
+
+def test_the_processor_runs_beside_a_collector(folder: Path) -> None:
+    """The configuration for the place beside a Collector works as written."""
+    need_usual_ports()
+    data = ["--data", str(folder / "data")]  # the repository stays clean
+    call = command("sloburn serve --config")
+    call[call.index("--config") + 1] = str(ROOT / call[call.index("--config") + 1])
+    with running([*call, *data], folder, "http://127.0.0.1:4321/readyz"):
+        assert httpx.get("http://127.0.0.1:4328/v1/traces").status_code == httpx.codes.METHOD_NOT_ALLOWED
+
+
+def test_the_install_command_works() -> None:
+    """Pip can resolve and build what the README installs; tests/test_packaging.py installs it for real."""
+    call = [sys.executable, "-m", *command("pip install"), "--dry-run", "--quiet", "--no-build-isolation"]
+    run(call, ROOT)
+
+
+def test_links_lead_somewhere() -> None:
+    """Every relative link and picture is there."""
+    links = re.findall(r"\]\(([^)#]+)\)", README)
+    assert links
+    assert [link for link in links if "://" not in link and not (ROOT / link).exists()] == []
