@@ -1,0 +1,1 @@
+"""`make demo`: the shop, the processor and an outage, told on the terminal."""

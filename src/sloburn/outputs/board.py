@@ -1,0 +1,110 @@
+"""Where the latest snapshot hangs, and who is told when it changes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from types import TracebackType
+
+from sloburn.sli.status import Snapshot
+
+
+class Subscription:
+    """One reader of a board. A slow one skips to the newest snapshot: nothing is queued for it.
+
+    Use it in a ``with`` statement, so that the board forgets it.
+    """
+
+    def __init__(self, board: Board) -> None:
+        self._board = board
+        self._changed = asyncio.Event()
+        if board.latest is not None or board.closed:
+            self._changed.set()
+
+    def wake(self) -> None:
+        """Tell the reader that there is something new, or that the board is closed."""
+        self._changed.set()
+
+    async def next(self, timeout_seconds: float | None = None) -> Snapshot | None:
+        """Wait for a snapshot that this reader has not seen; the first one comes at once if there is any.
+
+        Args:
+            timeout_seconds: How long to wait; None is for ever.
+
+        Returns:
+            The newest snapshot; None if the time is over.
+
+        Raises:
+            StopAsyncIteration: The board is closed.
+        """
+        try:
+            await asyncio.wait_for(self._changed.wait(), timeout_seconds)
+        except TimeoutError:
+            return None
+        if self._board.closed:
+            raise StopAsyncIteration
+        self._changed.clear()
+        return self._board.latest
+
+    def __enter__(self) -> Subscription:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._board.forget(self)
+
+    def __aiter__(self) -> AsyncIterator[Snapshot]:
+        return self
+
+    async def __anext__(self) -> Snapshot:
+        while True:
+            snapshot = await self.next()
+            if snapshot is not None:
+                return snapshot
+
+
+class Board:
+    """Holds the latest snapshot. Everything happens in the event loop's thread, so nothing is locked."""
+
+    def __init__(self) -> None:
+        self._latest: Snapshot | None = None
+        self._readers: set[Subscription] = set()
+        self._closed = False
+
+    @property
+    def latest(self) -> Snapshot | None:
+        """The newest snapshot; None before the first."""
+        return self._latest
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._closed
+
+    @property
+    def readers(self) -> int:
+        """How many subscriptions are open."""
+        return len(self._readers)
+
+    def publish(self, snapshot: Snapshot) -> None:
+        """Hang up a new snapshot and wake every reader. Call it in the event loop's thread."""
+        self._latest = snapshot
+        for reader in self._readers:
+            reader.wake()
+
+    def subscribe(self) -> Subscription:
+        """Return a reader that gets the latest snapshot at once and then every change."""
+        reader = Subscription(self)
+        self._readers.add(reader)
+        return reader
+
+    def forget(self, reader: Subscription) -> None:
+        """Drop a reader."""
+        self._readers.discard(reader)
+
+    def close(self) -> None:
+        """End every subscription, so that open streams do not hold up the server's shutdown."""
+        self._closed = True
+        for reader in self._readers:
+            reader.wake()

@@ -1,0 +1,305 @@
+"""One SLO: why it burns, since when, and what to look at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from sloburn.outputs.charts import Chart, draw_chart
+from sloburn.outputs.exposition import group_label
+from sloburn.outputs.rows import Figure, Row, address, group_text, row_of
+from sloburn.outputs.standing import Standing, by_urgency, standing_of
+from sloburn.outputs.wording import NOTHING, TIMES, burn_text, clip, count_text, factor_text, percent_text, window_text
+from sloburn.sli.status import FailingTrace, SloStatus, Snapshot, Suspect
+from sloburn.slo.alerting import Alert, AlertState, PairReading
+from sloburn.slo.budget import Count
+from sloburn.slo.model import Severity
+
+_CELL_LIMIT = 200
+_MESSAGE_LIMIT = 400
+_MOST_ATTRIBUTES = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """The burn of one look-back.
+
+    Args:
+        window: Its length, as people say it.
+        stands_for: The document's length where the clock runs faster; empty otherwise.
+        burn: The burn rate and the counts behind it.
+        place: End of the bar, percent; 50 % is the threshold.
+        over: It is above the threshold.
+    """
+
+    window: str
+    stands_for: str
+    burn: Figure
+    place: str
+    over: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairRow:
+    """A pair of windows against its threshold.
+
+    Args:
+        severity: What it raises.
+        long: Its long look-back.
+        short: Its short look-back.
+        threshold: Burn that both must be above.
+        over: Both are.
+        verdict: What that means, in words.
+    """
+
+    severity: Severity
+    long: Reading
+    short: Reading
+    threshold: str
+    over: bool
+    verdict: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuspectRow:
+    """An attribute value that stands out."""
+
+    key: str
+    value: str
+    title: str
+    bad_share: str
+    good_share: str
+    lift: str
+    bad_place: str
+    good_place: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TraceRow:
+    """A failing trace."""
+
+    at_unix_nano: int
+    trace_id: str
+    span_id: str
+    name: str
+    status: str
+    cause: str
+    message: str
+    duration: str
+    attributes: tuple[tuple[str, str], ...]
+    more: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """A step in an alert's life."""
+
+    word: str
+    at_unix_nano: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertRow:
+    """The life of one alert.
+
+    Args:
+        severity: Page or ticket.
+        state: Where it is now.
+        moments: What happened when, oldest first.
+    """
+
+    severity: Severity
+    state: AlertState
+    moments: tuple[Moment, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sibling:
+    """Another group of the same SLO."""
+
+    href: str
+    text: str
+    standing: Standing
+    current: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Detail:
+    """Everything that the page of one SLO shows.
+
+    Args:
+        row: Its figures.
+        description: What is promised, in the words of its document.
+        runbook: Address of what to do; empty unless it is an address that a browser may follow.
+        runbook_text: The runbook as text where it is no address.
+        period: The period that runs.
+        period_stands_for: The document's period where the clock runs faster; empty otherwise.
+        events: Good and bad events of the period.
+        chart: The course of the budget; None before there are two points.
+        pairs: The alert pairs.
+        min_bad_events: Bad events below which no pair fires.
+        alerts: The alerts.
+        suspects: What stands out among the bad events.
+        failing: The newest failing traces.
+        siblings: The groups of the SLO; empty without groups.
+        notes: What else must be known.
+        last_event_unix_nano: When the newest event ended; 0 if there was none.
+    """
+
+    row: Row
+    description: str
+    runbook: str
+    runbook_text: str
+    period: str
+    period_stands_for: str
+    events: Count
+    chart: Chart | None
+    pairs: tuple[PairRow, ...]
+    min_bad_events: int
+    alerts: tuple[AlertRow, ...]
+    suspects: tuple[SuspectRow, ...]
+    failing: tuple[TraceRow, ...]
+    siblings: tuple[Sibling, ...]
+    notes: tuple[str, ...]
+    last_event_unix_nano: int
+
+
+def find_status(snapshot: Snapshot, name: str, group: str) -> SloStatus | None:
+    """Return the SLO or group with this name and group label; None if there is none."""
+    for status in snapshot.statuses:
+        if status.slo.name == name and group_label(status.group) == group:
+            return status
+    return None
+
+
+def detail_of(snapshot: Snapshot, status: SloStatus) -> Detail:
+    """Put one SLO into words, figures and shapes."""
+    slo, scale = status.slo, snapshot.time_scale
+    followable = slo.runbook.startswith(("https://", "http://"))
+    return Detail(
+        row=row_of(status),
+        description=slo.description,
+        runbook=slo.runbook if followable else "",
+        runbook_text="" if followable else slo.runbook,
+        period=window_text(slo.period.length_ns),
+        period_stands_for=_stands_for(slo.period.length_ns, scale),
+        events=status.count,
+        chart=draw_chart(status, snapshot.at_unix_nano),
+        pairs=tuple(pair_row(pair, slo.alerting.min_bad_events, scale) for pair in status.pairs),
+        min_bad_events=slo.alerting.min_bad_events,
+        alerts=tuple(_alert_row(alert) for alert in status.alerts),
+        suspects=tuple(_suspect_row(suspect) for suspect in status.suspects),
+        failing=tuple(_trace_row(trace) for trace in status.failing),
+        siblings=_siblings(snapshot, status),
+        notes=status.notes,
+        last_event_unix_nano=status.last_event_unix_nano,
+    )
+
+
+def _stands_for(length_ns: int, scale: int) -> str:
+    return window_text(length_ns * scale) if scale > 1 else ""
+
+
+def pair_row(pair: PairReading, min_bad_events: int, scale: int) -> PairRow:
+    """Put a pair of windows beside its threshold."""
+    window = pair.window
+    return PairRow(
+        severity=window.severity,
+        long=_reading(window.long_ns, pair.long, pair.long_burn, window.factor, scale),
+        short=_reading(window.short_ns, pair.short, pair.short_burn, window.factor, scale),
+        threshold=factor_text(window.factor),
+        over=pair.over,
+        verdict=verdict(pair, min_bad_events),
+    )
+
+
+def _reading(length_ns: int, count: Count, burn: Fraction | None, factor: Fraction, scale: int) -> Reading:
+    title = f"{count.bad:,} bad of {count_text(count.total, 'event', 'events')} in the last {window_text(length_ns)}"
+    # r / (1 + r) puts the threshold in the middle of every bar and infinity at its end.
+    ratio = burn / factor if burn else Fraction(0)
+    return Reading(
+        window=window_text(length_ns),
+        stands_for=_stands_for(length_ns, scale),
+        burn=Figure(text=burn_text(burn), title=title),
+        place=f"{float(ratio / (1 + ratio) * 100):.1f}%",
+        over=burn is not None and burn > factor,
+    )
+
+
+def verdict(pair: PairReading, min_bad_events: int) -> str:
+    """Say in words where a pair stands and by how much."""
+    factor, long_burn, short_burn = pair.window.factor, pair.long_burn, pair.short_burn
+    if long_burn is None:
+        return "no events"
+    if pair.over and short_burn is not None:
+        excess = f"{_times(min(long_burn, short_burn) / factor)} the threshold"
+        if pair.long.bad < min_bad_events:
+            return f"over, but {pair.long.bad} of {min_bad_events} bad events needed"
+        return f"over: {excess}"
+    if long_burn > factor:
+        return "short window is silent" if short_burn is None else "easing: short window is below"
+    if short_burn is not None and short_burn > factor:
+        return f"rising: long window at {percent_text(long_burn / factor, 0)} %"
+    return f"below: {percent_text(long_burn / factor, 0)} % of the threshold"
+
+
+def _times(ratio: Fraction) -> str:
+    text = f"{float(ratio):,.0f}" if ratio >= 10 else f"{float(ratio):.2f}" if ratio < 2 else f"{float(ratio):.1f}"
+    return f"{text}{TIMES}"
+
+
+def _alert_row(alert: Alert) -> AlertRow:
+    steps = (
+        ("pending", alert.pending_unix_nano),
+        ("fired", alert.fired_unix_nano),
+        ("resolved", alert.resolved_unix_nano),
+    )
+    moments = [Moment(word=word, at_unix_nano=at) for word, at in steps if at]
+    # A resolution older than the last firing belongs to the alert's life before; sorted, it comes first.
+    moments.sort(key=lambda moment: moment.at_unix_nano)
+    return AlertRow(severity=alert.severity, state=alert.state, moments=tuple(moments))
+
+
+def _suspect_row(suspect: Suspect) -> SuspectRow:
+    lift, good = suspect.lift, suspect.good_share
+    return SuspectRow(
+        key=clip(suspect.key, _CELL_LIMIT),
+        value=clip(suspect.value, _CELL_LIMIT),
+        title=f"{suspect.count.bad:,} bad and {suspect.count.good:,} good events have it",
+        bad_share=percent_text(suspect.bad_share, 0),
+        good_share=percent_text(good, 0),
+        lift=_times(lift) if lift is not None else "only bad" if good == 0 else NOTHING,
+        bad_place=f"{float(suspect.bad_share * 100):.1f}%",
+        good_place=f"{float((good or Fraction(0)) * 100):.1f}%",
+    )
+
+
+def _trace_row(trace: FailingTrace) -> TraceRow:
+    shown = trace.attributes[:_MOST_ATTRIBUTES]
+    return TraceRow(
+        at_unix_nano=trace.at_unix_nano,
+        trace_id=clip(trace.trace_id, _CELL_LIMIT),
+        span_id=clip(trace.span_id, _CELL_LIMIT),
+        name=clip(trace.name, _CELL_LIMIT),
+        status=clip(trace.status, _CELL_LIMIT),
+        cause=clip(trace.exception, _CELL_LIMIT),
+        message=clip(trace.message, _MESSAGE_LIMIT),
+        duration=window_text(trace.duration_ns),
+        attributes=tuple((clip(key, _CELL_LIMIT), clip(value, _CELL_LIMIT)) for key, value in shown),
+        more=len(trace.attributes) - len(shown),
+    )
+
+
+def _siblings(snapshot: Snapshot, status: SloStatus) -> tuple[Sibling, ...]:
+    if not status.group:
+        return ()
+    groups = [other for other in snapshot.statuses if other.slo.name == status.slo.name]
+    return tuple(
+        Sibling(
+            href=address(other),
+            text=group_text(other),
+            standing=standing_of(other),
+            current=other.group == status.group,
+        )
+        for other in by_urgency(groups)
+    )

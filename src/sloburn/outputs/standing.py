@@ -1,0 +1,132 @@
+"""How urgent an SLO is, in one word, and all of them in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from fractions import Fraction
+
+from sloburn.sli.status import SloState, SloStatus, Snapshot
+from sloburn.slo.alerting import AlertState
+from sloburn.slo.model import Severity
+
+
+class Standing(StrEnum):
+    """What a person on call must know of an SLO, most urgent first."""
+
+    PAGE = "page"
+    EXHAUSTED = "exhausted"
+    TICKET = "ticket"
+    NO_DATA = "no data"
+    OK = "ok"
+    NO_TRAFFIC = "no traffic"
+
+
+_RANK = {standing: rank for rank, standing in enumerate(Standing)}
+_CALM = {SloState.OK: Standing.OK, SloState.NO_TRAFFIC: Standing.NO_TRAFFIC}
+
+
+def fires(status: SloStatus, severity: Severity) -> bool:
+    """Tell whether the alert of this severity is firing."""
+    return any(alert.severity is severity and alert.state is AlertState.FIRING for alert in status.alerts)
+
+
+def standing_of(status: SloStatus) -> Standing:
+    """Return the one word for an SLO: a page outranks a spent budget, which outranks a ticket."""
+    if status.state is SloState.NO_DATA:
+        return Standing.NO_DATA
+    if fires(status, Severity.PAGE):
+        return Standing.PAGE
+    if status.state is SloState.EXHAUSTED:
+        return Standing.EXHAUSTED
+    if fires(status, Severity.TICKET) or status.state is SloState.BURNING:
+        return Standing.TICKET
+    return _CALM[status.state]
+
+
+def burns(status: SloStatus) -> bool:
+    """Tell whether an alert of this SLO is firing."""
+    return status.state is SloState.BURNING or any(fires(status, severity) for severity in Severity)
+
+
+def by_urgency(statuses: Iterable[SloStatus]) -> list[SloStatus]:
+    """Return the statuses, most urgent first; among equals the one whose budget is gone first, then by name."""
+    return sorted(statuses, key=_urgency)
+
+
+def _urgency(status: SloStatus) -> tuple[int, float, Fraction, str, tuple[tuple[str, str], ...]]:
+    rank = _RANK[Standing.PAGE if fires(status, Severity.PAGE) else standing_of(status)]
+    # Calm rows keep their places: sorting them by a number that moves would make the page restless.
+    calm = rank >= _RANK[Standing.OK]
+    left = float("inf") if calm or status.exhaustion_ns is None else float(status.exhaustion_ns)
+    budget = Fraction(0) if calm or status.budget_remaining is None else status.budget_remaining
+    return rank, left, budget, status.slo.name, status.group
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """All SLOs in one line.
+
+    Args:
+        slos: How many there are; groups of one SLO count once.
+        burning: How many of them burn.
+        exhausted: How many have no budget left.
+        silent: How many have no data.
+        pages: How many pages are firing.
+        tickets: How many tickets are firing.
+        text: The line.
+    """
+
+    slos: int
+    burning: int
+    exhausted: int
+    silent: int
+    pages: int
+    tickets: int
+    text: str
+
+
+def summarize(snapshot: Snapshot) -> Summary:
+    """Answer the first question of anybody who opens the page: are we keeping our promises?"""
+    statuses = snapshot.statuses
+    slos = _distinct(statuses)
+    burning = _distinct(status for status in statuses if burns(status))
+    exhausted = _distinct(status for status in statuses if status.state is SloState.EXHAUSTED)
+    silent = _distinct(status for status in statuses if status.state is SloState.NO_DATA)
+    pages = sum(fires(status, Severity.PAGE) for status in statuses)
+    tickets = sum(fires(status, Severity.TICKET) for status in statuses)
+    idle = bool(statuses) and not any(status.lifetime.total for status in statuses)
+    return Summary(
+        slos=slos,
+        burning=burning,
+        exhausted=exhausted,
+        silent=silent,
+        pages=pages,
+        tickets=tickets,
+        text=_line(slos, burning, exhausted, silent, pages, tickets, idle=idle),
+    )
+
+
+def _distinct(statuses: Iterable[SloStatus]) -> int:
+    return len({status.slo.name for status in statuses})
+
+
+def _line(slos: int, burning: int, exhausted: int, silent: int, pages: int, tickets: int, *, idle: bool) -> str:
+    if not slos:
+        return "No SLOs yet"
+    if idle:
+        return "Waiting for the first event"
+    troubles = (
+        (burning, "burns", "burn"),
+        (exhausted, "is exhausted", "are exhausted"),
+        (silent, "has no data", "have no data"),
+    )
+    parts = [(count, one if count == 1 else many) for count, one, many in troubles if count]
+    if not parts:
+        return "The SLO holds" if slos == 1 else f"All {slos} SLOs hold"
+    (first, verb), rest = parts[0], parts[1:]
+    line = f"{first} of {slos} {'SLO' if slos == 1 else 'SLOs'} {verb}"
+    loud = ((pages, "page"), (tickets, "ticket"))
+    extra = [f"{count} {verb}" for count, verb in rest] + [f"{n} {word}{'s'[: n != 1]}" for n, word in loud if n]
+    return " · ".join([line, *extra])

@@ -1,0 +1,1 @@
+"""What hooks into other people's frameworks: one module each, loaded when the framework is."""

@@ -1,0 +1,132 @@
+"""What an ASGI scope says about a request, in OpenTelemetry's stable words.
+
+https://opentelemetry.io/docs/specs/semconv/http/http-spans/#http-server-span
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, MutableMapping
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from opentelemetry import propagate
+
+# What ASGI hands over: its keys are strings and its values are of any type.
+Scope = MutableMapping[str, Any]
+
+KNOWN_METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"})
+_SECRET_PARAMETERS = frozenset({"AWSAccessKeyId", "Signature", "sig", "X-Goog-Signature", "X-Amz-Signature"}) | {
+    "X-Amz-Credential",
+    "X-Amz-Security-Token",
+}
+_DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
+
+
+def wanted_headers() -> frozenset[bytes]:
+    """Return the names of the headers that a server span needs, those of the propagators in force included."""
+    fields = propagate.get_global_textmap().fields
+    return frozenset({b"host", b"user-agent"} | {name.lower().encode() for name in fields})
+
+
+def read_headers(scope: Scope, wanted: frozenset[bytes]) -> dict[str, str]:
+    """Read the wanted headers in one pass; repeated ones are joined by commas."""
+    found: dict[str, str] = {}
+    for name, value in scope.get("headers") or ():
+        if name in wanted:
+            key, text = name.decode("latin-1"), value.decode("latin-1")
+            found[key] = f"{found[key]},{text}" if key in found else text
+    return found
+
+
+def method_of(scope: Scope) -> str:
+    """Return the request's method, ``_OTHER`` for one that is not known: it is a label, so it must be bounded."""
+    method = scope.get("method", "GET")
+    return method if method in KNOWN_METHODS else "_OTHER"
+
+
+def span_attributes(scope: Scope, headers: Mapping[str, str], method: str) -> dict[str, str | int]:
+    """Return the attributes that are known when a request begins."""
+    scheme = scope.get("scheme", "http")
+    attributes: dict[str, str | int] = {
+        "http.request.method": method,
+        "url.scheme": scheme,
+        "url.path": scope.get("path") or "/",
+        **_server(scope, headers.get("host", ""), scheme),
+    }
+    if method == "_OTHER":
+        attributes["http.request.method_original"] = scope.get("method", "")
+    if scope.get("http_version"):
+        attributes["network.protocol.version"] = scope["http_version"]
+    if scope.get("query_string"):
+        attributes["url.query"] = without_secrets(scope["query_string"].decode("latin-1"))
+    if scope.get("client"):
+        attributes["client.address"], attributes["client.port"] = scope["client"][0], scope["client"][1]
+    if headers.get("user-agent"):
+        attributes["user_agent.original"] = headers["user-agent"]
+    return attributes
+
+
+def without_secrets(query: str) -> str:
+    """Return a query string in which the values of signatures and credentials are replaced."""
+    if not any(name in query for name in _SECRET_PARAMETERS):
+        return query
+    pairs = parse_qsl(query, keep_blank_values=True)
+    return urlencode([(key, "REDACTED" if key in _SECRET_PARAMETERS else value) for key, value in pairs])
+
+
+def _server(scope: Scope, authority: str, scheme: str) -> dict[str, str | int]:
+    try:
+        parts = urlsplit(f"//{authority}") if authority else None
+        address, port = (parts.hostname, parts.port) if parts else (scope.get("server") or (None, None))
+    except ValueError:
+        # A host header that is not one: the request is served, the span just does not say where.
+        return {}
+    found = {"server.address": address, "server.port": port or _DEFAULT_PORTS.get(scheme)}
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def route_of(scope: Scope) -> str | None:
+    """Return the template of the route that a Starlette or FastAPI router has chosen, mounts and prefixes included.
+
+    Returns:
+        For instance ``/api/items/{item_id}``; None when nothing matched.
+    """
+    template = _own_template(scope)
+    if template is None:
+        return None
+    outer, inner = scope.get("app_root_path", scope.get("root_path", "")), scope.get("root_path", "")
+    return _as_template(inner.removeprefix(outer), scope) + template if inner != outer else template
+
+
+def _own_template(scope: Scope) -> str | None:
+    """Return the template of the innermost route, without mounts."""
+    route = scope.get("route")
+    # FastAPI puts the route of an included router together with its prefix under these two keys of the scope.
+    context = (scope.get("fastapi") or {}).get("effective_route_context")
+    if context is not None and (route is None or getattr(context, "original_route", None) is route):
+        route = getattr(context, "starlette_route", None) or context
+    if route is None:
+        route = _route_with_endpoint(scope)
+    if route is None:
+        return None
+    if hasattr(route, "routes") and not hasattr(route, "methods"):
+        return "/{path}"
+    template = getattr(route, "path_format", None) or getattr(route, "path", None)
+    return template if isinstance(template, str) else None
+
+
+def _route_with_endpoint(scope: Scope) -> object | None:
+    """Find a plain Starlette route in a FastAPI application, which names only its endpoint in the scope."""
+    endpoint = scope.get("endpoint")
+    if endpoint is None:
+        return None
+    routes = getattr(scope.get("router") or scope.get("app"), "routes", ())
+    return next(
+        (route for route in routes if endpoint in (getattr(route, "endpoint", None), getattr(route, "app", None))), None
+    )
+
+
+def _as_template(prefix: str, scope: Scope) -> str:
+    """Put the names of path parameters back into the path of a mount, so that the label stays bounded."""
+    names = {str(value): name for name, value in (scope.get("path_params") or {}).items()}
+    return "/".join(f"{{{names[part]}}}" if part in names else part for part in prefix.split("/"))

@@ -1,0 +1,116 @@
+"""Run a service in a process of its own and wait for it by readiness."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+SERVICES = Path(__file__).parent / "services"
+PATIENCE_SECONDS = 20.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """A process that has ended."""
+
+    status: int
+    stdout: str
+    stderr: str
+    seconds: float
+
+    @property
+    def output(self) -> str:
+        """Everything that it printed."""
+        return self.stdout + self.stderr
+
+
+def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return this process's environment without OpenTelemetry's variables, with the extra ones."""
+    own = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "SLOBURN_"))}
+    return {**own, "PYTHONPATH": str(SERVICES), "PYTHONUNBUFFERED": "1", **(extra or {})}
+
+
+def run(code: str, *arguments: str, extra: Mapping[str, str] | None = None) -> Finished:
+    """Run Python code in a fresh interpreter until it ends."""
+    started = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        env=environment(extra),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+        check=False,
+    )
+    seconds = time.monotonic() - started
+    return Finished(status=done.returncode, stdout=done.stdout, stderr=done.stderr, seconds=seconds)
+
+
+def succeed(code: str, *arguments: str, extra: Mapping[str, str] | None = None) -> Finished:
+    """Run Python code in a fresh interpreter and fail with its output when it fails."""
+    done = run(code, *arguments, extra=extra)
+    assert done.status == 0, done.output
+    return done
+
+
+@contextmanager
+def started(*command: str, extra: Mapping[str, str] | None = None) -> Iterator[subprocess.Popen[str]]:
+    """Start a Python process and make sure that it is gone at the end."""
+    with subprocess.Popen(
+        [sys.executable, *command],
+        env=environment(extra),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def stop(process: subprocess.Popen[str], number: int = signal.SIGTERM) -> Finished:
+    """Send a signal to a process and wait for its end."""
+    begun = time.monotonic()
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=PATIENCE_SECONDS)
+    return Finished(status=process.returncode, stdout=output, stderr="", seconds=time.monotonic() - begun)
+
+
+def free_port() -> int:
+    """Return a loopback port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until(holds: Callable[[], object], process: subprocess.Popen[str] | None = None) -> None:
+    """Wait until a condition holds; fail at once when the process that should bring it about has died."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not holds():
+        assert process is None or process.poll() is None, process.stdout.read() if process.stdout else ""
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(0.02)
+
+
+def get(url: str) -> int:
+    """Return the status of a GET; 0 when nobody listens."""
+    try:
+        with urlopen(url, timeout=PATIENCE_SECONDS) as answer:
+            return int(answer.status)
+    except URLError as error:
+        code = getattr(error, "code", 0)
+        if hasattr(error, "close"):
+            error.close()
+        return int(code)

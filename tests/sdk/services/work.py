@@ -1,0 +1,52 @@
+"""A Celery application on a file broker, which needs no server."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from celery import Celery, Task
+
+from sloburn import get_logger, init_telemetry
+
+telemetry = init_telemetry(service_name="work")
+log = get_logger("work")
+
+folder = Path(os.environ["WORK_FOLDER"])
+for name in ("messages", "control"):
+    (folder / name).mkdir(parents=True, exist_ok=True)
+
+app = Celery("work", broker=os.environ.get("WORK_BROKER", "filesystem://localhost"))
+app.conf.update(
+    broker_transport_options={
+        "data_folder_in": str(folder / "messages"),
+        "data_folder_out": str(folder / "messages"),
+        "control_folder": str(folder / "control"),
+        "polling_interval": 0.05,
+    },
+    broker_connection_retry_on_startup=True,
+    task_publish_retry=False,
+)
+runs = telemetry.meter.create_counter("runs")
+
+
+@app.task(name="add")  # type: ignore[untyped-decorator]
+def add(left: int, right: int) -> int:
+    """Add two numbers."""
+    log.info("adding", process=os.getpid())
+    runs.add(1)
+    return left + right
+
+
+@app.task(name="fail")  # type: ignore[untyped-decorator]
+def fail() -> None:
+    """Fail."""
+    raise ValueError("no")
+
+
+@app.task(name="again", bind=True, max_retries=1)  # type: ignore[untyped-decorator]
+def again(self: Task) -> str:
+    """Succeed at the second attempt."""
+    if self.request.retries:
+        return "done"
+    raise self.retry(countdown=0, exc=KeyError("busy"))
