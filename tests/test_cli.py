@@ -67,6 +67,12 @@ def test_validate_says_what_is_there(slos: Path) -> None:
     assert (result.returncode, result.stdout) == (0, "availability: shop, 99.9 %\n1 SLO is fine\n")
 
 
+def test_validate_rounds_no_objective(slos: Path) -> None:
+    """Seven nines are written as seven nines, not as 100 %."""
+    slos.write_text(GOOD.replace("99.9", "99.99999"))
+    assert "99.99999 %" in sloburn("validate", "slos.yaml", cwd=slos.parent).stdout
+
+
 def test_validate_refuses_an_objective_of_100(slos: Path) -> None:
     """An objective of 100 leaves no budget: refused with file, line, place and what to write."""
     slos.write_text(GOOD.replace("99.9", "100"))
@@ -106,7 +112,9 @@ def test_serve_refuses_a_taken_port(slos: Path, flag: str) -> None:
         taken.listen()
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         message = refused(serve(slos, flag, address))
-    assert f"cannot listen on {address}" in message
+    assert message.splitlines()[-1] == (
+        f"cannot listen on {address}: Address already in use; choose another with {flag}"
+    )
 
 
 def test_serve_refuses_a_bad_configuration(slos: Path) -> None:

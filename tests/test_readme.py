@@ -14,6 +14,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import trustme
 
 from tests.processor import wait_until
 
@@ -46,7 +47,8 @@ def command(start: str) -> list[str]:
 def folder(tmp_path: Path) -> Path:
     """A folder with the README's files, and nothing else."""
     (tmp_path / "app.py").write_text(block("python", "app.py"))
-    (tmp_path / "slos.yaml").write_text(block("yaml", "slos.yaml"))
+    for name in ("slos.yaml", "everything.yaml", "production.yaml"):
+        (tmp_path / name).write_text(block("yaml", name))
     return tmp_path
 
 
@@ -98,7 +100,7 @@ def test_every_command_has_its_test() -> None:
     tried = ("pip install", "sloburn validate", "sloburn serve", "uvicorn", "curl")
     untried = [line for line in COMMANDS if line not in ELSEWHERE and not line.startswith(tried)]
     assert untried == []
-    assert len(COMMANDS) == 8
+    assert len(COMMANDS) == 10
 
 
 def test_make_has_the_two_commands() -> None:
@@ -111,7 +113,7 @@ def test_make_has_the_two_commands() -> None:
 def test_the_service_reaches_the_processor(folder: Path) -> None:
     """The README's service, SLOs and commands work as written: a payment is counted and its page is up."""
     need_usual_ports()
-    assert "2 SLOs are fine" in run(command("sloburn validate"), folder)
+    assert "2 SLOs are fine" in run(command("sloburn validate slos.yaml"), folder)
     page = "http://127.0.0.1:4321"
     serve, service = command("sloburn serve --slos"), command("uvicorn")
     with running(serve, folder, f"{page}/readyz"), running(service, folder, "http://127.0.0.1:8000/docs"):
@@ -127,11 +129,30 @@ def test_the_service_reaches_the_processor(folder: Path) -> None:
     assert '"event": "paid"' in (folder / "uvicorn.log").read_text()
 
 
+def test_an_slo_can_say_all_of_it(folder: Path) -> None:
+    """The document that shows everything is a good one."""
+    assert "2 SLOs are fine" in run(command("sloburn validate everything.yaml"), folder)
+
+
+def test_the_production_configuration_works(folder: Path) -> None:
+    """The production configuration is taken as written, and a sender without certificate is turned away."""
+    need_usual_ports()
+    authority = trustme.CA()
+    certificate = authority.issue_cert("127.0.0.1")
+    certificate.cert_chain_pems[0].write_to_path(folder / "server.pem")
+    certificate.private_key_pem.write_to_path(folder / "server.key")
+    authority.cert_pem.write_to_path(folder / "clients.pem")
+    (folder / "token").write_text("secret")
+    call = command("sloburn serve --config production.yaml")
+    with running(call, folder, "http://127.0.0.1:4321/readyz"), pytest.raises(httpx.TransportError):
+        httpx.post("http://127.0.0.1:4318/v1/traces", content=b"")
+
+
 def test_the_processor_runs_beside_a_collector(folder: Path) -> None:
     """The configuration for the place beside a Collector works as written."""
     need_usual_ports()
     data = ["--data", str(folder / "data")]  # the repository stays clean
-    call = command("sloburn serve --config")
+    call = command("sloburn serve --config collector")
     call[call.index("--config") + 1] = str(ROOT / call[call.index("--config") + 1])
     with running([*call, *data], folder, "http://127.0.0.1:4321/readyz"):
         assert httpx.get("http://127.0.0.1:4328/v1/traces").status_code == httpx.codes.METHOD_NOT_ALLOWED

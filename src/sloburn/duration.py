@@ -68,13 +68,15 @@ def format_duration(nanoseconds: int) -> str:
 
 
 def humanize_duration(nanoseconds: int) -> str:
-    """Write a duration as people say it, two units at most: ``2 d 1 h``, ``51.8 s``, ``4 min 19 s``."""
+    """Write a duration as people say it, two units at most: ``2 d 1 h``, ``51.8 s``, ``5 s``, ``4 min 19 s``."""
     if nanoseconds < 0:
         return f"-{humanize_duration(-nanoseconds)}"
-    if nanoseconds < SECOND:
-        return f"{nanoseconds / MILLISECOND:.0f} ms"
-    if nanoseconds < MINUTE:
-        return f"{nanoseconds / SECOND:.1f} s"
+    for name, size, above in (("µs", MICROSECOND, MILLISECOND), ("ms", MILLISECOND, SECOND)):
+        if round(nanoseconds / size) < above // size:
+            return f"{round(nanoseconds / size)} {name}"
+    if round(nanoseconds / SECOND, 1) < MINUTE // SECOND:
+        return f"{round(nanoseconds / SECOND, 1):g} s"
+    nanoseconds = max(nanoseconds, MINUTE)
     names = (("d", DAY), ("h", HOUR), ("min", MINUTE), ("s", SECOND))
     first = next(index for index, (_, size) in enumerate(names) if nanoseconds >= size)
     big, rest = divmod(nanoseconds, names[first][1])

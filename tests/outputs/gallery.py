@@ -22,9 +22,7 @@ GALLERY: dict[str, Callable[[], Snapshot]] = {
     "many": snapshots.many_snapshot,
     "hostile": snapshots.hostile_snapshot,
     "calm": lambda: snapshots.snapshot_of(*snapshots.many_snapshot(4).statuses),
-    "idle": lambda: snapshots.snapshot_of(
-        snapshots.build_status(state=SloState.NO_DATA, count=Count())
-    ),
+    "idle": lambda: snapshots.snapshot_of(snapshots.build_status(state=SloState.NO_DATA, count=Count())),
     "empty": lambda: snapshots.snapshot_of(items={}),
 }
 
@@ -35,8 +33,10 @@ async def serve(name: str, port: int) -> None:
     config = uvicorn.Config(page_app(board), host="127.0.0.1", port=port, log_level="warning")
     server = asyncio.create_task(uvicorn.Server(config).serve())
     print(f"{name}: http://127.0.0.1:{port}/")
+    clock = SystemClock()
+    start = clock.now_unix_nano()
     while not server.done():
-        board.publish(replace(GALLERY[name](), at_unix_nano=SystemClock().now_unix_nano()))
+        board.publish(replace(GALLERY[name](), at_unix_nano=snapshots.NOW + clock.now_unix_nano() - start))
         await asyncio.wait({server}, timeout=1)
 
 

@@ -11,7 +11,7 @@ from sloburn.sli.status import BudgetPoint, FailingTrace, SloState, SloStatus, S
 from sloburn.slo.alerting import Alert, AlertState, read_pair
 from sloburn.slo.budget import Count, budget_remaining, burn_rate, sli, time_to_exhaustion
 from sloburn.slo.catalog import workbook_windows
-from sloburn.slo.model import AllOf, Alerting, Match, Op, Period, Severity, Slo, Source, SpanIndicator
+from sloburn.slo.model import Alerting, AllOf, Match, Op, Period, Severity, Slo, Source, SpanIndicator
 
 # 2026-11-21T14:02:11.250Z
 NOW = 1_795_269_731_250_000_000
@@ -122,7 +122,7 @@ def failing_trace(index: int = 0, **changes: object) -> FailingTrace:
         name="POST /pay",
         duration_ns=(31 + index * 17) * 1_000_000,
         status="500",
-        exception="PaymentError",
+        exception="examples.shop.app.PaymentGatewayTimeout",
         message="card gateway refused: upstream timed out after 30 ms",
         attributes=(("http.route", "/pay"), ("http.request.method", "POST"), ("service.version", "2.4.1")),
     )
@@ -153,7 +153,11 @@ def burning_status(slo: Slo | None = None) -> SloStatus:
         alerts={Severity.PAGE: firing(Severity.PAGE), Severity.TICKET: _resolved()},
         since_unix_nano=NOW - 3 * MINUTE,
         failing=tuple(failing_trace(index) for index in range(8)),
-        suspects=(suspect(), suspect("service.version", "2.4.1", 97, 48), suspect("error.type", "PaymentError", 91, 0)),
+        suspects=(
+            suspect(),
+            suspect("service.version", "2.4.1", 97, 48),
+            suspect("exception.type", "examples.shop.app.PaymentGatewayTimeout", 91, 0),
+        ),
         budget=course(1, 0.99, 0.985, *[0.98 - n * 0.003 for n in range(90)], 0.70, 0.66, 0.6, 0.52),
         notes=("Factor 933.3 of a window can never be reached with objective 99.9 %: it is left out.",),
     )

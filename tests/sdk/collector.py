@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
+import socket
 import threading
 import zlib
 from collections.abc import Callable, Iterator
@@ -78,12 +80,19 @@ class Collector:
     Args:
         statuses: Answers to give first, one for each request; then 200.
         is_hanging: Takes requests and never answers.
+        delay_seconds: Takes so long for each answer.
         answer: Body of a 200.
         port: Where to listen; 0 takes a free one.
     """
 
     def __init__(
-        self, *, statuses: tuple[int, ...] = (), is_hanging: bool = False, answer: bytes = b"", port: int = 0
+        self,
+        *,
+        statuses: tuple[int, ...] = (),
+        is_hanging: bool = False,
+        delay_seconds: float = 0.0,
+        answer: bytes = b"",
+        port: int = 0,
     ) -> None:
         self.arrivals = Arrivals()
         self.answer = answer
@@ -91,6 +100,8 @@ class Collector:
         self._changed = threading.Condition()
         self._is_closing = threading.Event()
         self._is_hanging = is_hanging
+        self._delay_seconds = delay_seconds
+        self._connections: set[socket.socket] = set()
         self._server = ThreadingHTTPServer(("127.0.0.1", port), self._handler())
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
@@ -136,6 +147,10 @@ class Collector:
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
+        for connection in list(self._connections):
+            # A kept connection would go on being served by its thread, as if the Collector still lived.
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def _take(self, path: str, headers: dict[str, str], body: bytes) -> int:
         with self._changed:
@@ -154,12 +169,22 @@ class Collector:
             protocol_version = "HTTP/1.1"
             timeout = 30
 
+            def setup(self) -> None:
+                super().setup()
+                collector._connections.add(self.connection)
+
+            def finish(self) -> None:
+                collector._connections.discard(self.connection)
+                with contextlib.suppress(OSError):
+                    super().finish()
+
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["content-length"]))
                 if collector._is_hanging:
                     collector._is_closing.wait(60)
                     self.close_connection = True
                     return
+                collector._is_closing.wait(collector._delay_seconds)
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 status = collector._take(self.path, headers, body)
                 answer = collector.answer if status == 200 else b""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import subprocess
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from concurrent import futures
 
 import grpc
@@ -64,16 +64,29 @@ class HangingSender(ScriptedSender):
         return _DOWN
 
 
-def make_queue(*, size: int = 100, batch: int = 10) -> QueueSource[int]:
+def make_queue(*, size: int = 100, batch: int = 10, most_bytes: int = 1000) -> QueueSource[int, None]:
     """Return a queue of numbers whose bodies are their bytes; numbers above 255 cannot be encoded."""
 
-    def encode(items: Sequence[int]) -> bytes:
-        return bytes(items)
+    def encode(item: int) -> bytes:
+        return bytes([item])
 
-    return QueueSource(encode=encode, max_queue_size=size, max_batch_size=batch)
+    def group_of(item: int) -> None:
+        return None
+
+    def assemble(items: Iterable[tuple[None, bytes]]) -> bytes:
+        return b"".join(encoded for _, encoded in items)
+
+    return QueueSource(
+        encode=encode,
+        group_of=group_of,
+        assemble=assemble,
+        max_queue_size=size,
+        max_batch_size=batch,
+        max_queue_bytes=most_bytes,
+    )
 
 
-def make_worker(source: QueueSource[int], sender: Sender, *, interval: float = 0.01) -> ExportWorker:
+def make_worker(source: QueueSource[int, None], sender: Sender, *, interval: float = 0.01) -> ExportWorker:
     """Return a running worker."""
     worker = ExportWorker(
         signal="traces",
@@ -126,16 +139,56 @@ def test_full_queue_drops_and_counts() -> None:
     assert source.dropped == {"queue_full": 3}
 
 
-def test_what_cannot_be_encoded_costs_its_batch_only() -> None:
-    """A batch that cannot be encoded is counted as lost and the next one still leaves."""
+def test_what_cannot_be_encoded_costs_itself_only() -> None:
+    """An item that cannot be encoded is counted as lost, and what came with it still leaves."""
     source, sender = make_queue(batch=2), ScriptedSender()
     for number in (1, 999, 2, 3):
         source.add(number)
     worker = make_worker(source, sender)
     assert worker.request_flush().wait(5)
     stop(worker)
-    assert sender.bodies == [bytes([2, 3])]
-    assert worker.status().lost == {"not_encodable": 2}
+    assert sender.bodies == [bytes([1, 2]), bytes([3])]
+    assert worker.status().lost == {"not_encodable": 1}
+
+
+def test_bytes_are_bounded_too() -> None:
+    """Items wait encoded, and those that would take more bytes than allowed are dropped and counted."""
+    source = make_queue(most_bytes=3)
+    for number in range(5):
+        source.add(number)
+    source.prepare()
+    assert (source.waiting(), source.dropped) == (3, {"queue_full": 2})
+    assert [request.body for request in source.requests()] == [bytes(range(3))]
+    source.add(9)
+    assert [request.body for request in source.requests()] == [b"\x09"]
+
+
+def test_drops_of_several_threads_are_all_counted() -> None:
+    """Items that several threads add to a full queue at once are counted to the last one."""
+    source = make_queue(size=1, batch=1)
+
+    def add_many() -> None:
+        for _ in range(20_000):
+            source.add(1)
+
+    threads = [threading.Thread(target=add_many) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert source.waiting() + source.dropped["queue_full"] == 80_000
+
+
+def test_items_are_encoded_while_nothing_can_be_sent() -> None:
+    """What waits for a receiver that is away waits as bytes, not as objects that the garbage collector walks."""
+    source, sender = make_queue(), ScriptedSender(Outcome(verdict="retry", reason="down", retry_after_seconds=30))
+    source.add(1)
+    worker = make_worker(source, sender)
+    wait_until(lambda: worker.status().problem == "down")
+    source.add(2)
+    wait_until(lambda: list(source._encoded) == [b"\x02"])
+    assert worker.waiting() == 2
+    stop(worker)
 
 
 def test_batch_is_kept_and_sent_again() -> None:
@@ -231,7 +284,7 @@ def collector() -> Iterator[Collector]:
 
 def http_sender(url: str, **target: object) -> HttpSender:
     """Return a sender of traces."""
-    return HttpSender(signal="traces", target=Target(url=url, protocol="http/protobuf", **target))  # type: ignore[arg-type]
+    return HttpSender(target=Target(url=url, protocol="http/protobuf", **target))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("compression", ["none", "gzip", "deflate"])

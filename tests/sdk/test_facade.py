@@ -46,7 +46,7 @@ def test_start_loads_only_what_is_used() -> None:
 import sys, threading
 from sloburn import init_telemetry
 telemetry = init_telemetry(endpoint="http://127.0.0.1:1", shutdown_timeout=0.1)
-unwanted = ("starlette", "fastapi", "celery", "anyio", "requests", "grpc")
+unwanted = ("starlette", "fastapi", "celery", "anyio", "requests", "grpc", "google.protobuf", "yaml")
 assert not [name for name in unwanted if name in sys.modules]
 assert threading.active_count() == 4
 """

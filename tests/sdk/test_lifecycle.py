@@ -197,7 +197,7 @@ def test_start_that_fails() -> None:
     done = succeed(
         """
 import sloburn.sdk.pipeline as pipeline
-def broken(config):
+def broken(*_):
     raise OSError("no more threads")
 pipeline._make_sources = broken
 from sloburn import init_telemetry
@@ -232,6 +232,57 @@ with trace.get_tracer("host").start_as_current_span("theirs"):
         )
         assert collector.span("theirs").name == "theirs"
         assert collector.total("work") == 2
+
+
+def test_second_provider_of_the_host() -> None:
+    """A provider that the host sets after us is refused by OpenTelemetry, and nothing that was ours stops."""
+    with Collector() as collector:
+        succeed(
+            """
+import logging, sys
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from sloburn import init_telemetry
+telemetry = init_telemetry(endpoint=sys.argv[1])
+trace.set_tracer_provider(TracerProvider(shutdown_on_exit=False))
+with trace.get_tracer("host").start_as_current_span("theirs"): pass
+with telemetry.tracer.start_as_current_span("ours"): pass
+""",
+            collector.endpoint,
+        )
+        assert {collector.span("theirs").name, collector.span("ours").name} == {"theirs", "ours"}
+
+
+def test_signal_in_the_middle_of_anything() -> None:
+    """A signal handler that flushes may interrupt the main thread anywhere in the SDK, and nothing locks up."""
+    with Collector() as collector:
+        succeed(
+            _SETUP.replace("3600", "0.05")
+            + """
+flushed = 0
+def flush(*_):
+    global flushed
+    flushed += 1
+    telemetry.flush(0.5)
+    telemetry.status()
+    if time.monotonic() < until: signal.setitimer(signal.ITIMER_REAL, 0.003)
+signal.signal(signal.SIGALRM, flush)
+signal.setitimer(signal.ITIMER_REAL, 0.003)
+until = time.monotonic() + 3
+made = 0
+while time.monotonic() < until:
+    with telemetry.tracer.start_as_current_span("work"):
+        counter.add(1)
+    telemetry.status()
+    made += 1
+signal.setitimer(signal.ITIMER_REAL, 0)
+assert flushed > 20, flushed
+telemetry.shutdown()
+status = telemetry.status().signals["traces"]
+assert (status.sent + sum(status.lost.values())) == made, (status, made)
+""",
+            collector.endpoint,
+        )
 
 
 def test_init_outside_the_main_thread() -> None:

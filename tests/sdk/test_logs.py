@@ -113,7 +113,7 @@ with telemetry.tracer.start_as_current_span("work"):
 
 @pytest.mark.parametrize("logger", ["get_logger('a')", "logging.getLogger('a')"])
 def test_exception_is_in_fields(logger: str) -> None:
-    """An exception becomes OpenTelemetry's three fields, in the line and in the record."""
+    """An exception becomes type, message and frames in the line, and OpenTelemetry's three fields in the record."""
     done, records = logs_of(
         f"""
 from sloburn import get_logger, init_telemetry
@@ -127,9 +127,10 @@ except ZeroDivisionError:
     line = json.loads(done.stdout.splitlines()[-1])
     (record,) = records
     assert (line["event"], line["level"], record.severity) == ("failed", "error", "ERROR")
+    assert line["exception.frames"] == [{"file": "<string>", "line": 6, "function": "<module>"}]
+    assert 'File "<string>", line 6' in record.attributes["exception.stacktrace"]
     for fields in (line, record.attributes):
         assert (fields["exception.type"], fields["exception.message"]) == ("ZeroDivisionError", "division by zero")
-        assert 'File "<string>", line' in fields["exception.stacktrace"]
 
 
 def test_levels() -> None:
@@ -168,7 +169,9 @@ get_logger().info("unseen")
     bodies = [record.body for record in records]
     assert bodies.count("odd") == 1
     assert bodies.count("unseen") == 2
-    assert "a log event could not be written: RuntimeError" in done.stdout
+    assert bodies.count("hostile") == 1
+    assert '"value": "<Hostile that cannot be shown>"' in done.stdout
+    assert "hostile %s (its arguments do not fit: RuntimeError)" in bodies
 
 
 def test_logger_that_is_older_than_the_configuration() -> None:

@@ -58,7 +58,7 @@ def test_an_address_may_be_ipv6() -> None:
         ("listen:", "sloburn.yaml:1: listen: found ''; expected HOST:PORT"),
         ("listen: [a, b]", "sloburn.yaml:1: listen: found 2 values; expected one"),
         ("a: 1\na: 2", "sloburn.yaml:2: a: "),
-        ("data: {}", "sloburn.yaml:1: data: found nothing; expected a folder"),
+        ("data: {}", "sloburn.yaml:1: data: found nothing; expected a path"),
         ("slos: []", "sloburn.yaml:1: slos: found nothing; expected files or folders of SLO documents"),
         ("time_scale: 0", "sloburn.yaml:1: time_scale: found '0'; expected a whole number from 1 to 3600"),
         ("max_body_bytes: many", "sloburn.yaml:1: max_body_bytes: found 'many'; expected a whole number from 1024"),

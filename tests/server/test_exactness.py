@@ -134,9 +134,7 @@ def parcels(senders: Senders, now: int) -> list[Parcel]:
         for at in range(0, SPANS, PER_REQUEST)
     ]
     again = made[::10]
-    regrouped = [
-        Parcel(one.spans[250:] + other.spans[:250], ways[0]) for one, other in pairwise(made)
-    ]
+    regrouped = [Parcel(one.spans[250:] + other.spans[:250], ways[0]) for one, other in pairwise(made)]
     shuffled = made + again + regrouped[::20]
     random.Random(7).shuffle(shuffled)
     return shuffled

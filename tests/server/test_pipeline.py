@@ -60,9 +60,9 @@ class Running:
         self.clock = ManualClock(NOW)
         self.store = FullDisk(folder, NOW)
         self.engine = Touchy((span_slo(),), any_value, epoch=self.store.epoch)
-        restore(self.engine, self.store.load())
+        scribe, _ = restore(self.engine, self.store)
         self.published: queue.SimpleQueue[Snapshot] = queue.SimpleQueue()
-        self.pipeline = Pipeline(self.engine, self.store, self.clock, self.published.put)
+        self.pipeline = Pipeline(self.engine, self.store, scribe, self.clock, self.published.put)
         self.pipeline.start()
 
     def send(self, *bodies: bytes, encoding: Encoding = Encoding.PROTOBUF) -> list[Receipt | BaseException]:

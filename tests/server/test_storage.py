@@ -14,7 +14,7 @@ from sloburn.errors import StorageCorrupt, StorageError
 from sloburn.otlp.anyvalue import any_value
 from sloburn.otlp.decode import decode
 from sloburn.otlp.signal import Encoding, Signal
-from sloburn.server.records import read_alerts, write_alerts, write_checkpoint, write_commit
+from sloburn.server.records import read_alerts, write_alerts
 from sloburn.server.recovery import restore
 from sloburn.server.storage import FILE_NAME, KEEP_ROWS_NS, Store
 from sloburn.sli.commit import Commit
@@ -36,7 +36,7 @@ class Life:
     def __init__(self, folder: Path, slos: tuple[Slo, ...] = SLOS) -> None:
         self.store = Store(folder, NOW)
         self.engine = Engine(slos, any_value, epoch=self.store.epoch)
-        self.applied = restore(self.engine, self.store.load())
+        self.scribe, self.applied = restore(self.engine, self.store)
 
     def spans(self, *numbers: int, error: bool = False, now: int = NOW) -> None:
         """Take spans, durably."""
@@ -55,13 +55,15 @@ class Life:
 
     def _commit(self, commit: Commit, now: int) -> None:
         if not commit.is_empty:
-            self.store.append(now, *write_commit(commit))
+            self.store.append(now, *self.scribe.write(commit))
+            self.scribe.written()
         self.engine.apply(commit)
 
     def checkpoint(self, now: int = NOW) -> None:
         """Write a checkpoint."""
-        self.store.checkpoint(write_checkpoint(self.engine, now), now)
-        self.engine.mark_clean()
+        checkpoint = self.scribe.checkpoint(now)
+        self.store.checkpoint(checkpoint, now)
+        self.scribe.kept(checkpoint)
 
     def count(self, name: str = "availability") -> Count:
         """Return the lifetime of an SLO without groups."""
@@ -156,9 +158,9 @@ def test_rows_are_forgotten_in_time(tmp_path: Path) -> None:
     life = Life(tmp_path)
     life.spans(1)
     life.checkpoint()
-    assert len(life.store.load().rows) == 1
+    assert len(list(life.store.rows())) == 1
     life.checkpoint(NOW + KEEP_ROWS_NS + 1)
-    assert life.store.load().rows == []
+    assert list(life.store.rows()) == []
     life.spans(2)
     assert life.count() == Count(2, 0)
     life.end()
@@ -224,19 +226,27 @@ def test_a_store_of_another_version_is_refused(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / FILE_NAME) as db:
         db.execute("PRAGMA user_version=99")
     db.close()
-    with pytest.raises(StorageCorrupt, match="schema 99, this one reads 1"):
+    with pytest.raises(StorageCorrupt, match="schema 99, this one reads 2"):
         Store(tmp_path, NOW)
 
 
 @pytest.mark.parametrize(
     "damage",
     [
-        "UPDATE journal SET changes = 'x'",
-        "UPDATE journal SET changes = '{}'",
+        "UPDATE journal SET told = 'x'",
+        "UPDATE journal SET told = ''",
+        "UPDATE journal SET told = '{}'",
+        "UPDATE journal SET counts = x'00'",
+        "UPDATE journal SET counts = zeroblob(16)",
+        "UPDATE journal SET seen = x'00'",
+        "UPDATE journal SET seen = zeroblob(13)",
+        "UPDATE journal SET streams = zeroblob(20)",
         "UPDATE blocks SET cells = x'00'",
-        "UPDATE OR REPLACE blocks SET series = 'x'",
+        "UPDATE OR REPLACE blocks SET series = 77",
         "UPDATE series SET state = '{}'",
+        "UPDATE OR REPLACE series SET name = number",
         "UPDATE streams SET state = '[1]'",
+        "UPDATE streams SET state = zeroblob(21)",
         "DELETE FROM meta WHERE name = 'epoch'",
     ],
 )

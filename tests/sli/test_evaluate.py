@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 from sloburn.duration import DAY, HOUR, MINUTE, SECOND
+from sloburn.otlp.decode import decode
+from sloburn.otlp.signal import Encoding, Signal
+from sloburn.sli.commit import Commit
 from sloburn.sli.status import SloState
 from sloburn.slo.alerting import AlertState
 from sloburn.slo.budget import Count
@@ -118,3 +122,52 @@ def test_scaled_windows_keep_their_factors() -> None:
     window = bench.status().pairs[0].window
     assert (window.long_ns, window.short_ns, window.factor) == (MINUTE, 5 * SECOND, Fraction("14.4"))
     assert bench.snapshot().time_scale == 60
+
+
+def test_a_snapshot_never_changes() -> None:
+    """A status that is read late says what it would have said at once, whatever was counted meanwhile."""
+    early, late = Bench(span_slo(objective="0.5")), Bench(span_slo(objective="0.5"))
+    for bench in (early, late):
+        spans = [SpanSpec(number=n, end=NOW - n * HOUR, error=n % 3 == 0, values={"a": n}) for n in range(1, 200)]
+        bench.traces(trace_request(spans))
+    read_late = late.status()
+    more = [SpanSpec(number=n, end=NOW - n % 99 * HOUR, error=True, exception="Timeout") for n in range(200, 900)]
+    late.traces(trace_request(more))
+    late.snapshot()
+    read_early = early.status()
+    for name in ("count", "lifetime", "sli", "budget_remaining", "burns", "pairs", "failing", "suspects", "budget"):
+        assert getattr(read_late, name) == getattr(read_early, name), name
+
+
+def test_a_status_can_be_replaced() -> None:
+    """`dataclasses.replace` gives a plain status that differs in what was asked for only."""
+    status = Bench(span_slo()).status()
+    changed = replace(status, count=Count(1, 2))
+    assert (changed.count, changed.slo, changed.burns) == (Count(1, 2), status.slo, status.burns)
+
+
+def test_what_did_not_change_is_not_evaluated_again() -> None:
+    """While neither events nor slices change, the status stays the same object."""
+    bench = Bench(span_slo())
+    bench.now = NOW // (5 * SECOND) * 5 * SECOND
+    Traffic(bench).run(1)
+    first = bench.status()
+    bench.now += SECOND
+    assert bench.status() is first
+    bench.now += 5 * SECOND
+    assert bench.status() is not first
+
+
+def test_many_slos_share_one_outcome() -> None:
+    """What a request leaves to be stored does not grow with the number of SLOs that read it alike."""
+    sizes = []
+    for number in (1, 200):
+        bench = Bench(*(span_slo(f"slo-{n}") for n in range(number)))
+        commit = Commit()
+        request = trace_request([SpanSpec(number=n, end=NOW, error=n % 2 == 0) for n in range(1, 50)])
+        message = decode(Signal.TRACES, Encoding.PROTOBUF, request.SerializeToString())
+        bench.engine.prepare_traces(message, NOW, commit)
+        bench.engine.apply(commit)
+        sizes.append(len(commit.counts))
+        assert {status.count for status in bench.snapshot().statuses} == {Count(25, 24)}
+    assert sizes == [2, 2]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import struct
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sloburn.duration import DAY, HOUR, MINUTE, SECOND
-from sloburn.sli.ledger import BLOCK_SLICES, Block, Ledger, tiers
+from sloburn.sli.block import BLOCK_SLICES, Block
+from sloburn.sli.ledger import Ledger, tiers
 from sloburn.slo.budget import Count
 
 NOW = 1_760_000_000 * SECOND
@@ -24,7 +27,7 @@ def test_a_window_is_the_sum_of_its_slices(events: list[tuple[int, int, int]], l
     ledger = Ledger(tiers(MONTH))
     for age, good, bad in events:
         ledger.add(NOW - age, good, bad)
-    slice_ns = ledger.resolution(length)
+    slice_ns = ledger.ring_for(length).tier.slice_ns
     first = (NOW - length) // slice_ns
     covered = [(good, bad) for age, good, bad in events if first <= (NOW - age) // slice_ns]
     expected = Count(sum(good for good, _ in covered), sum(bad for _, bad in covered))
@@ -51,7 +54,54 @@ def test_counts_beyond_32_bits_stay_exact() -> None:
     assert Block.from_bytes(block.to_bytes()).part(0, BLOCK_SLICES - 1) == (3 * 2**31, 3)
 
 
-@pytest.mark.parametrize("data", [b"", b"\x04", b"\x03" + bytes(8 * BLOCK_SLICES), b"\x08" + bytes(8 * BLOCK_SLICES)])
+_HEAD = bytes((3, 0, 255, 255)) + bytes(16)
+
+
+additions = st.lists(
+    st.tuples(st.integers(0, BLOCK_SLICES - 1), st.integers(0, 2**33), st.sampled_from((0, 0, 1, 300, 2**17))),
+    max_size=200,
+)
+
+
+@given(additions=additions, first=st.integers(0, BLOCK_SLICES - 1), length=st.integers(1, BLOCK_SLICES))
+def test_a_block_holds_what_was_added(additions: list[tuple[int, int, int]], first: int, length: int) -> None:
+    """Sparse or dense, narrow or wide, copied or stored: any part of a block is the sum of what was added there."""
+    block = Block()
+    for offset, good, bad in additions:
+        block.add(offset, good, bad)
+    last = min(first + length, BLOCK_SLICES) - 1
+    inside = [(good, bad) for offset, good, bad in additions if first <= offset <= last]
+    expected = (sum(good for good, _ in inside), sum(bad for _, bad in inside))
+    forms = (block, block.copy(), Block.from_bytes(block.to_bytes()))
+    assert [one.part(first, last) for one in forms] == [expected] * 3
+
+
+def test_a_copy_is_its_own() -> None:
+    """What is added to a copy does not show in the block."""
+    block = Block()
+    block.add(3, 1, 1)
+    block.copy().add(3, 5, 5)
+    assert block.part(3, 3) == (1, 1)
+
+
+def head(width: int, bad_width: int, *, dense: bool, cells: int) -> bytes:
+    """Return the head of a stored block."""
+    return struct.pack("<BB?HQQ", width, bad_width, dense, cells, 0, 0)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\x04",
+        head(3, 0, dense=True, cells=BLOCK_SLICES) + bytes(3 * BLOCK_SLICES),
+        head(8, 0, dense=True, cells=BLOCK_SLICES) + bytes(4 * BLOCK_SLICES),
+        head(1, 5, dense=True, cells=BLOCK_SLICES) + bytes(6 * BLOCK_SLICES),
+        head(1, 0, dense=True, cells=7) + bytes(7),
+        head(2, 0, dense=False, cells=4) + bytes(8),
+        head(2, 0, dense=False, cells=3000) + bytes(6000),
+    ],
+)
 def test_what_is_no_block_is_refused(data: bytes) -> None:
     """Cut or foreign bytes are no block."""
     with pytest.raises(ValueError, match="no block"):

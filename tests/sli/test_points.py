@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sloburn.duration import MINUTE, SECOND
+from sloburn.duration import DAY, HOUR, MINUTE, SECOND
 from sloburn.slo.budget import Count
 from sloburn.slo.model import Match, Op, Source
 from tests.promises import CODE_5XX, metric_slo
@@ -146,6 +146,36 @@ def test_what_does_not_count_events_is_passed_over() -> None:
     bench.metrics(metric_request("other", [counter(5, 0)]))
     assert bench.count() == Count()
     assert bench.items() == {("metrics", "unusable"): 2, ("metrics", "unmatched"): 1}
+
+
+def test_points_that_count_nothing_are_told() -> None:
+    """A metric that counts no events is named in a note, which goes when good points have come for a while."""
+    bench = counter_bench()
+    bench.metrics(metric_request("jobs", [counter(5, 0)], monotonic=False))
+    (note,) = bench.status().notes
+    assert note.startswith("jobs holds points (sum) that count no events")
+    bench.now += 2 * HOUR
+    bench.metrics(metric_request("jobs", [counter(5, 7200)]))
+    assert (bench.status().notes, bench.count()) == ((), Count(good=5))
+
+
+def test_a_malformed_histogram_counts_nothing() -> None:
+    """Buckets that do not fit their bounds are passed over."""
+    bench = Bench(metric_slo())
+    bench.metrics(metric_request(DURATION, [histogram((1, 2), 0)]))
+    assert (bench.count(), bench.items()) == (Count(), {("metrics", "unusable"): 1})
+
+
+def test_streams_are_forgotten_and_never_doubled() -> None:
+    """A stream that was silent for more than a day is forgotten; if it goes on, its next point is a base line."""
+    bench = counter_bench()
+    bench.metrics(metric_request("jobs", [counter(5, 0)]))
+    bench.now += 2 * DAY
+    assert len(bench.engine.forget_streams(bench.now)) == 1
+    days = 2 * DAY // SECOND
+    bench.metrics(metric_request("jobs", [counter(7, days)]))
+    bench.metrics(metric_request("jobs", [counter(8, days + 1)]))
+    assert bench.status().lifetime == Count(good=6)
 
 
 def test_points_from_the_future_are_refused() -> None:

@@ -141,10 +141,11 @@ def test_what_cannot_be_placed_is_refused_and_counted() -> None:
             SpanSpec(number=3, end=NOW),
             SpanSpec(number=4, end=NOW, duration=-SECOND),
             SpanSpec(number=5, end=NOW + 4 * MINUTE),
+            SpanSpec(number=0, end=NOW),
         ]
     )
     request.resource_spans[0].scope_spans[0].spans[2].span_id = b""
-    assert bench.traces(request) == ["in the future", "too late", "invalid", "invalid"]
+    assert bench.traces(request) == ["in the future", "too late", "invalid", "invalid", "invalid"]
     assert bench.status().lifetime == Count(1, 0)
 
 
@@ -181,6 +182,13 @@ def test_bad_events_leave_evidence() -> None:
     assert (newest.trace_id, newest.name, newest.status) == (f"{8:032x}", "POST /cart", "error")
     assert (oldest.span_id, oldest.exception, oldest.message) == (f"{8:016x}", "GatewayTimeout", "it broke")
     assert dict(oldest.attributes)["http.route"] == "/pay"
+
+
+def test_the_newest_of_many_bad_events_are_kept() -> None:
+    """Of a batch with many bad spans the last ones are shown, newest first."""
+    bench = Bench(span_slo())
+    bench.traces(trace_request([SpanSpec(number=n, end=NOW, error=True) for n in range(1, 41)]))
+    assert [failing.trace_id for failing in bench.status().failing] == [f"{n:032x}" for n in range(40, 35, -1)]
 
 
 ONLY_BAD = (Count(0, 10), Fraction(1), Fraction(0))

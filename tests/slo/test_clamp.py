@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sloburn.duration import DAY
 from sloburn.slo.budget import Count, burn_rate, is_reachable
 from sloburn.slo.catalog import workbook_windows
-from sloburn.slo.clamp import REACHABLE_SHARE, clamp_notes, reachable_windows
+from sloburn.slo.clamp import REACHABLE_SHARE, reachable_windows
 from sloburn.slo.model import Alerting, AllOf, Period, Slo, SpanIndicator
 
 MONTH = Period(length_ns=30 * DAY)
@@ -60,16 +60,10 @@ def test_factor_at_the_ceiling_cannot_fire() -> None:
 
 def test_note() -> None:
     """A note names the window, the ceiling, the factor that could not fire and what the new one means."""
-    assert clamp_notes(slo(Fraction(9, 10))) == (
+    assert reachable_windows(WORKBOOK[:1], Fraction(9, 10))[1] == (
         "page 1h + 5m: no outage can burn faster than 10 at an objective of 90 %, so the factor 14.4 could never fire; "
         "lowered to 9, which is over while more than 90 % of events are bad",
     )
-
-
-def test_notes_can_be_told_from_the_slo() -> None:
-    """The notes of an SLO are those that were given when its windows were lowered; none where none was."""
-    assert clamp_notes(slo(Fraction(1, 2))) == reachable_windows(WORKBOOK, Fraction(1, 2))[1]
-    assert clamp_notes(slo(Fraction(999, 1000))) == ()
 
 
 @given(objective=st.fractions(min_value=Fraction(1, 10**6), max_value=1 - Fraction(1, 10**6)))

@@ -10,7 +10,6 @@ import yaml
 
 from sloburn.duration import DAY, MINUTE
 from sloburn.slo.catalog import workbook_windows
-from sloburn.slo.clamp import clamp_notes
 from sloburn.slo.model import Alerting, Match, Op, Period, Slo, Source, SpanIndicator
 from sloburn.spec import parse_slos
 from sloburn.spec.syntax import MAX_DEPTH
@@ -80,7 +79,7 @@ def test_factors_that_cannot_be_reached_are_lowered() -> None:
     slo = read(objective="90")
 
     assert [window.factor for window in slo.alerting.windows] == [9, 6, 3, 1]
-    assert len(clamp_notes(slo)) == 1
+    assert len(slo.alerting.notes) == 1
 
 
 def test_nesting_is_bounded() -> None:

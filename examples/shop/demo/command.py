@@ -68,6 +68,8 @@ def perform(stage: Stage, options: argparse.Namespace) -> int:
     except Interrupted:
         return INTERRUPTED
     except (StoryFailed, ChildDied) as error:
+        if stage.interrupt.caught:  # a child that was only just starting got the signal too
+            return INTERRUPTED
         lament(stage, figures, error)
         return FAILED
     finally:

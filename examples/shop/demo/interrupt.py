@@ -35,6 +35,11 @@ class Interrupt:
         for number in SIGNALS:
             signal.signal(number, self._note)
 
+    @property
+    def caught(self) -> bool:
+        """Whether a signal came."""
+        return self._caught
+
     def pause(self, seconds: float) -> None:
         """Wait.
 

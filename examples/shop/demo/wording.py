@@ -113,7 +113,7 @@ def budget_of_a_period(slo: Slo, spent: Fraction) -> str:
 
 def span(nanoseconds: int) -> str:
     """Write a duration for people, whole seconds without a decimal."""
-    return humanize_duration(nanoseconds).replace(".0 s", " s")
+    return humanize_duration(nanoseconds)
 
 
 def percent(ratio: Fraction | float) -> str:

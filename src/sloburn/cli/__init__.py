@@ -18,6 +18,7 @@ _EPILOG = """\
 Begin here:
   sloburn validate slos.yaml            check an SLO document
   sloburn serve --slos slos.yaml        receive OTLP, compute burn, show the page on http://127.0.0.1:4321
+  sloburn gate --min-budget 10%         ask it before a deploy: exit status 0 or 1
 """
 
 
@@ -30,6 +31,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_serve(commands)
     _add_validate(commands)
+    _add_audit(commands)
+    _add_doctor(commands)
+    _add_probe(commands)
+    _add_replay(commands)
+    _add_gate(commands)
     given = parser.parse_args(arguments)
     try:
         # Commands are imported when they are called: the SDK alone installs neither YAML nor a web server.
@@ -61,6 +67,13 @@ def _add_serve(commands: _Commands[argparse.ArgumentParser]) -> None:
     parser.add_argument("--otlp-http", metavar="HOST:PORT", help="OTLP/HTTP (default: 127.0.0.1:4318)")
     parser.add_argument("--otlp-grpc", metavar="HOST:PORT", help="OTLP/gRPC (default: 127.0.0.1:4317)")
     parser.add_argument("--listen", metavar="HOST:PORT", help="page, API and /metrics (default: 127.0.0.1:4321)")
+    parser.add_argument("--tls-certificate", metavar="FILE", help="receive OTLP over TLS with this certificate (PEM)")
+    parser.add_argument("--tls-key", metavar="FILE", help="its key")
+    parser.add_argument("--tls-client-authority", metavar="FILE", help="ask senders for certificates of this authority")
+    parser.add_argument("--bearer-token-file", metavar="FILE", help="ask senders for the token in this file")
+    parser.add_argument("--alertmanager", nargs="+", metavar="URL", help="tell these Alertmanagers of every alert")
+    parser.add_argument("--page-url", metavar="URL", help="where people reach the page, for links in alerts")
+    parser.add_argument("--trace-url", metavar="URL", help="a trace in your viewer, with {trace_id} in it")
     parser.add_argument("--max-body-bytes", metavar="N", help="largest request, inflated (default: 67108864)")
     parser.add_argument("--time-scale", metavar="N", help="run every window N times faster: for demos and tests")
     parser.add_argument(
@@ -73,3 +86,109 @@ def _add_validate(commands: _Commands[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser("validate", help="check SLO documents", description=text)
     parser.set_defaults(command="validate", extra="spec")
     parser.add_argument("paths", nargs="+", metavar="PATH", help="SLO documents, or folders of them")
+
+
+def _add_audit(commands: _Commands[argparse.ArgumentParser]) -> None:
+    text = "Check what `get_audit_logger` wrote: every edit, removal, swap and cut is found and named with its line."
+    parser = commands.add_parser("audit", help="verify an audit trail", description=text)
+    tasks = parser.add_subparsers(metavar="TASK", required=True)
+    check = tasks.add_parser("verify", help="check a trail; exit status 1 when it is not intact")
+    check.add_argument("--anchor", metavar="FILE", help="heads noted by `sloburn audit anchor`: a cut end is found")
+    check.add_argument("--json", action="store_true", help="print the result as JSON")
+    note = tasks.add_parser("anchor", help="print where every chain ends, to be kept elsewhere")
+    for task, name in ((check, "verify"), (note, "anchor")):
+        task.set_defaults(command="audit", extra="all", task=name)
+        task.add_argument("paths", nargs="+", metavar="FILE", help="the trail; after a move its parts, oldest first")
+        task.add_argument("--key-file", metavar="FILE", help="the chain's key, if it has one")
+
+
+def _add_doctor(commands: _Commands[argparse.ArgumentParser]) -> None:
+    text = "Explain why telemetry does not arrive: settings, packages, network, and a round trip of all three signals."
+    parser = commands.add_parser("doctor", help="explain why telemetry does not arrive", description=text)
+    parser.set_defaults(command="doctor", extra="all")
+    parser.add_argument("--app", metavar="MODULE:NAME", help="import this application and examine what it starts")
+    parser.add_argument("--endpoint", metavar="URL", help="examine this address instead of the one in force")
+    parser.add_argument("--protocol", choices=["http/protobuf", "grpc"], help="speak this protocol to it")
+    parser.add_argument("--timeout", type=float, default=5.0, metavar="S", help="longest wait for an answer, default 5")
+    parser.add_argument("--wait", type=float, default=20.0, metavar="S", help="longest wait for a hop (default: 20)")
+    parser.add_argument("--jaeger", metavar="URL", help="ask Jaeger for the span, for instance http://localhost:16686")
+    parser.add_argument("--prometheus", metavar="URL", help="ask Prometheus for the metric")
+    parser.add_argument("--loki", metavar="URL", help="ask Loki for the log line")
+    parser.add_argument("--processor", metavar="URL", help="ask `sloburn serve`, for instance http://127.0.0.1:4321")
+    parser.add_argument("--json", action="store_true", help="print what was found for machines")
+
+
+def _add_probe(commands: _Commands[argparse.ArgumentParser]) -> None:
+    text = "Ask a process how it is: exit status 0 when it is well, 1 when not. For probes of workers without HTTP."
+    parser = commands.add_parser("probe", help="ask a process how it is", description=text)
+    parser.set_defaults(command="probe", extra="all")
+    parser.add_argument("--file", metavar="PATH", help="what health.write_file writes")
+    parser.add_argument("--max-age", type=float, metavar="S", help="how old it may be; default: 3 intervals")
+    parser.add_argument("--url", metavar="URL", help="what health.serve or health.mount answers")
+    parser.add_argument("--timeout", type=float, default=2.0, metavar="S", help="longest wait (default: 2)")
+
+
+def _add_replay(commands: _Commands[argparse.ArgumentParser]) -> None:
+    text = """\
+Run recorded OTLP through the engine on a virtual clock that the events drive, and tell what would have paged.
+
+It reads what the Collector's file exporter writes, JSON lines or protobuf, plain or in gzip. The same input gives the
+same output, byte for byte. What cannot be read is named on standard error and passed over."""
+    epilog = """\
+examples:
+  sloburn replay --slos slos.yaml traces.json
+  sloburn replay --slos slos.yaml --at 2026-11-21T14:05:00Z --json traces.json metrics.json
+  sloburn replay --slos slos.yaml --compare stricter.yaml traces.json       what would have paged with other rules?
+"""
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = commands.add_parser(
+        "replay", help="what would have paged?", description=text, epilog=epilog, formatter_class=raw
+    )
+    parser.set_defaults(command="replay", extra="server")
+    parser.add_argument("files", nargs="+", metavar="FILE", help="recordings; several are merged by event time")
+    parser.add_argument(
+        "--slos", action="append", required=True, metavar="PATH", help="SLO document, or a folder of them; repeatable"
+    )
+    parser.add_argument(
+        "--compare", action="append", metavar="PATH", help="other SLO documents for the same telemetry; repeatable"
+    )
+    parser.add_argument(
+        "--at", action="append", default=[], metavar="TIME", help="show the status then (ISO 8601); default: at the end"
+    )
+    parser.add_argument("--time-scale", type=int, default=1, metavar="N", help="run every window N times faster")
+    parser.add_argument("--strict", action="store_true", help="end with status 1 at the first thing that is unreadable")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def _add_gate(commands: _Commands[argparse.ArgumentParser]) -> None:
+    text = """\
+Decide whether a deploy may go on, by the error budget that is left and the pace at which it burns.
+
+It asks a running processor, or a Prometheus that scrapes one. Without --min-budget and --max-burn the gate is open
+while budget is left. Groups of an SLO are judged one by one.
+
+exit status: 0 open, 1 closed, 2 the call is wrong, 3 cannot tell (the reason goes to standard error)"""
+    epilog = """\
+examples:
+  sloburn gate --min-budget 10%
+  sloburn gate --slo checkout-availability --min-budget 25% --max-burn 6@1h --max-burn 1@6h
+  sloburn gate --prometheus http://prometheus:9090 --min-budget 10% --json
+"""
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = commands.add_parser(
+        "gate", help="may this deploy go on?", description=text, epilog=epilog, formatter_class=raw
+    )
+    parser.set_defaults(command="gate", extra="server")
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--from", dest="processor", metavar="URL", help="processor (default: http://127.0.0.1:4321)")
+    source.add_argument("--prometheus", metavar="URL", help="Prometheus that scrapes the processor")
+    parser.add_argument("--slo", nargs="+", default=[], metavar="NAME", help="only these SLOs (default: all)")
+    parser.add_argument("--min-budget", metavar="SHARE", help="least budget that must be left, for instance 10%%")
+    parser.add_argument(
+        "--max-burn", action="append", default=[], metavar="BURN@WINDOW", help="highest burn rate, for instance 6@1h"
+    )
+    parser.add_argument(
+        "--no-data", choices=["ok", "fail"], default="fail", help="what an SLO without data means (default: fail)"
+    )
+    parser.add_argument("--timeout", type=float, default=5.0, metavar="S", help="longest wait for an answer, default 5")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")

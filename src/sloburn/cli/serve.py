@@ -12,7 +12,22 @@ from sloburn.clock import SystemClock
 from sloburn.server.app import Addresses, serve
 from sloburn.server.config import load_config
 
-_KEYS = ("slos", "data", "otlp_http", "otlp_grpc", "listen", "max_body_bytes", "time_scale")
+_FLAGS = (
+    "slos",
+    "data",
+    "otlp_http",
+    "otlp_grpc",
+    "listen",
+    "tls_certificate",
+    "tls_key",
+    "tls_client_authority",
+    "bearer_token_file",
+    "alertmanager",
+    "page_url",
+    "trace_url",
+    "max_body_bytes",
+    "time_scale",
+)
 
 
 def run(given: argparse.Namespace) -> int:
@@ -24,7 +39,7 @@ def run(given: argparse.Namespace) -> int:
         StorageError: The store cannot be used.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    flags = {key: getattr(given, key) for key in _KEYS}
+    flags = {key: getattr(given, key) for key in _FLAGS}
     config = load_config(file=Path(given.config) if given.config else None, environ=os.environ, flags=flags)
     asyncio.run(serve(config, SystemClock(), _announce))
     return 0

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 
-from sloburn.slo.clamp import clamp_notes
 from sloburn.spec import load_slos
 
 
@@ -17,8 +18,13 @@ def run(given: argparse.Namespace) -> int:
     """
     slos = load_slos([Path(path) for path in given.paths])
     for slo in slos:
-        print(f"{slo.name}: {slo.service}, {float(slo.objective * 100):g} %")
-        for note in clamp_notes(slo):
+        print(f"{slo.name}: {slo.service}, {_percent(slo.objective)} %")
+        for note in slo.alerting.notes:
             print(f"  note: {note}")
     print(f"{len(slos)} SLO{'s are' if len(slos) != 1 else ' is'} fine")
     return 0
+
+
+def _percent(ratio: Fraction) -> str:
+    """Write a ratio in percent, exactly as it was written: objectives are decimals, and are never rounded."""
+    return f"{(Decimal(ratio.numerator) * 100 / Decimal(ratio.denominator)).normalize():f}"

@@ -10,6 +10,7 @@ from sloburn.outputs.standing import summarize
 from sloburn.outputs.wording import decimal_text, iso_text
 from sloburn.sli.status import BudgetPoint, FailingTrace, SloStatus, Snapshot, Suspect, WindowBurn
 from sloburn.slo.alerting import Alert, PairReading
+from sloburn.slo.early import EarlyEvidence
 
 Document = dict[str, Any]
 
@@ -67,6 +68,7 @@ def head_document(status: SloStatus, time_scale: int) -> Document:
         "pairs": [_pair(pair, slo.alerting.min_bad_events, time_scale) for pair in status.pairs],
         "alerts": [_alert(alert) for alert in status.alerts],
         **_moment("last_event", status.last_event_unix_nano),
+        "early": None if status.early is None else _early(status.early),
         "notes": list(status.notes),
     }
 
@@ -119,6 +121,19 @@ def _pair(pair: PairReading, min_bad_events: int, time_scale: int) -> Document:
         "long_bad": pair.long.bad,
         "min_bad_events": min_bad_events,
         "over": pair.over,
+    }
+
+
+def _early(evidence: EarlyEvidence) -> Document:
+    return {
+        "text": evidence.text,
+        "bad": evidence.bad,
+        "total": evidence.total,
+        "span_seconds": evidence.span_ns / SECOND,
+        "bad_slices": float(evidence.bad_slices),
+        "needed_slices": float(evidence.needed_slices),
+        "budget_share": float(evidence.budget_share),
+        "seconds_to_share": evidence.gone_ns / SECOND,
     }
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from types import TracebackType
 
 from sloburn.sli.status import Snapshot
@@ -32,17 +31,14 @@ class Subscription:
             timeout_seconds: How long to wait; None is for ever.
 
         Returns:
-            The newest snapshot; None if the time is over.
-
-        Raises:
-            StopAsyncIteration: The board is closed.
+            The newest snapshot; None if the time is over or the board is closed.
         """
         try:
             await asyncio.wait_for(self._changed.wait(), timeout_seconds)
         except TimeoutError:
             return None
         if self._board.closed:
-            raise StopAsyncIteration
+            return None
         self._changed.clear()
         return self._board.latest
 
@@ -53,15 +49,6 @@ class Subscription:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._board.forget(self)
-
-    def __aiter__(self) -> AsyncIterator[Snapshot]:
-        return self
-
-    async def __anext__(self) -> Snapshot:
-        while True:
-            snapshot = await self.next()
-            if snapshot is not None:
-                return snapshot
 
 
 class Board:

@@ -26,6 +26,8 @@ _STEPS_NS = tuple(
     for count in counts
 ) + tuple(DAY * count for count in (1, 2, 5, 7, 14, 30, 90, 365))
 _MOST_TICKS = 7
+# Further right a label would hang over the edge.
+_LAST_LABEL = SIZE * 0.98
 # A projection may take up so much of the chart to the right of now.
 _FUTURE = Fraction(1, 4)
 
@@ -167,7 +169,7 @@ def draw_chart(status: SloStatus, now_unix_nano: int) -> Chart | None:
         bands=tuple(band for alert in status.alerts for band in _bands(frame, alert, now_unix_nano)),
         bars=_bars(frame, shown),
         most_bad=max(point.count.bad for point in shown),
-        text=_described(shown),
+        text=_described(shown, now_unix_nano),
     )
 
 
@@ -230,6 +232,7 @@ def _x_ticks(frame: _Frame) -> tuple[Tick, ...]:
     return tuple(
         Tick(place=_percent(frame.x(at)), text=axis_text(at, style), at_ms=at // 1_000_000, style=style)
         for at in range(first, frame.end + 1, step)
+        if frame.x(at) <= _LAST_LABEL
     )
 
 
@@ -249,8 +252,8 @@ def _bands(frame: _Frame, alert: Alert, now_unix_nano: int) -> list[Band]:
     if end <= frame.start:
         return []
     left, right = frame.x(alert.fired_unix_nano), frame.x(end)
-    until = "now" if firing else clock_text(end)
-    text = f"{alert.severity.value} fired {clock_text(alert.fired_unix_nano)} to {until} UTC"
+    until = "now" if firing else clock_text(end, now_unix_nano)
+    text = f"{alert.severity.value} fired {clock_text(alert.fired_unix_nano, now_unix_nano)} to {until} UTC"
     return [Band(severity=alert.severity, x=_number(left), width=_number(max(2.0, right - left)), text=text)]
 
 
@@ -269,13 +272,12 @@ def _bar(frame: _Frame, start: int, point: BudgetPoint, most: int) -> Bar:
     )
 
 
-def _described(points: Sequence[BudgetPoint]) -> str:
-    first, last = points[0], points[-1]
-    bad = sum(point.count.bad for point in points)
-    return (
-        f"Budget left: {percent_text(first.remaining)} % at {clock_text(first.at_unix_nano)} UTC, "
-        f"{percent_text(last.remaining)} % at {clock_text(last.at_unix_nano)} UTC; {bad:,} bad events between"
+def _described(points: Sequence[BudgetPoint], now_unix_nano: int) -> str:
+    first, last = (
+        f"{percent_text(point.remaining)} % at {clock_text(point.at_unix_nano, now_unix_nano)} UTC"
+        for point in (points[0], points[-1])
     )
+    return f"Budget left: {first}, {last}; {sum(point.count.bad for point in points):,} bad events between"
 
 
 def _percent(coordinate: float) -> str:

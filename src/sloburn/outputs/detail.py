@@ -8,16 +8,18 @@ from fractions import Fraction
 from sloburn.outputs.charts import Chart, draw_chart
 from sloburn.outputs.exposition import group_label
 from sloburn.outputs.rows import Figure, Row, address, group_text, row_of
-from sloburn.outputs.standing import Standing, by_urgency, standing_of
+from sloburn.outputs.standing import Outlook, Standing, by_urgency, outlook_of, standing_of
 from sloburn.outputs.wording import NOTHING, TIMES, burn_text, clip, count_text, factor_text, percent_text, window_text
-from sloburn.sli.status import FailingTrace, SloStatus, Snapshot, Suspect
+from sloburn.sli.status import FailingTrace, SloState, SloStatus, Snapshot, Suspect
 from sloburn.slo.alerting import Alert, AlertState, PairReading
 from sloburn.slo.budget import Count
 from sloburn.slo.model import Severity
 
 _CELL_LIMIT = 200
 _MESSAGE_LIMIT = 400
+_PROSE_LIMIT = 1_000
 _MOST_ATTRIBUTES = 8
+_MOST_TRACES = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +78,20 @@ class SuspectRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TraceRow:
-    """A failing trace."""
+    """A failing trace.
+
+    Args:
+        at_unix_nano: When its span ended.
+        trace_id: For looking it up.
+        span_id: The same.
+        name: The span's name.
+        status: Its status.
+        cause: Type of its exception; may be empty.
+        message: What the exception said; may be empty.
+        duration: How long it took.
+        attributes: What else is known and not said by the fields above.
+        more: How many attributes are not shown.
+    """
 
     at_unix_nano: int
     trace_id: str
@@ -129,6 +144,8 @@ class Detail:
 
     Args:
         row: Its figures.
+        state: What it is since `row.since_unix_nano`; the row's standing may be more urgent.
+        outlook: What becomes of the budget.
         description: What is promised, in the words of its document.
         runbook: Address of what to do; empty unless it is an address that a browser may follow.
         runbook_text: The runbook as text where it is no address.
@@ -138,15 +155,19 @@ class Detail:
         chart: The course of the budget; None before there are two points.
         pairs: The alert pairs.
         min_bad_events: Bad events below which no pair fires.
+        early: Why the early page fires, in words; empty unless it does.
         alerts: The alerts.
         suspects: What stands out among the bad events.
         failing: The newest failing traces.
+        more_failing: How many failing traces are known beside.
         siblings: The groups of the SLO; empty without groups.
         notes: What else must be known.
         last_event_unix_nano: When the newest event ended; 0 if there was none.
     """
 
     row: Row
+    state: SloState
+    outlook: Outlook
     description: str
     runbook: str
     runbook_text: str
@@ -156,9 +177,11 @@ class Detail:
     chart: Chart | None
     pairs: tuple[PairRow, ...]
     min_bad_events: int
+    early: str
     alerts: tuple[AlertRow, ...]
     suspects: tuple[SuspectRow, ...]
     failing: tuple[TraceRow, ...]
+    more_failing: int
     siblings: tuple[Sibling, ...]
     notes: tuple[str, ...]
     last_event_unix_nano: int
@@ -178,20 +201,24 @@ def detail_of(snapshot: Snapshot, status: SloStatus) -> Detail:
     followable = slo.runbook.startswith(("https://", "http://"))
     return Detail(
         row=row_of(status),
-        description=slo.description,
+        state=status.state,
+        outlook=outlook_of(status),
+        description=clip(slo.description, _PROSE_LIMIT),
         runbook=slo.runbook if followable else "",
-        runbook_text="" if followable else slo.runbook,
+        runbook_text="" if followable else clip(slo.runbook, _PROSE_LIMIT),
         period=window_text(slo.period.length_ns),
         period_stands_for=_stands_for(slo.period.length_ns, scale),
         events=status.count,
         chart=draw_chart(status, snapshot.at_unix_nano),
         pairs=tuple(pair_row(pair, slo.alerting.min_bad_events, scale) for pair in status.pairs),
         min_bad_events=slo.alerting.min_bad_events,
+        early=status.early.text if status.early else "",
         alerts=tuple(_alert_row(alert) for alert in status.alerts),
         suspects=tuple(_suspect_row(suspect) for suspect in status.suspects),
-        failing=tuple(_trace_row(trace) for trace in status.failing),
+        failing=tuple(_trace_row(trace) for trace in status.failing[:_MOST_TRACES]),
+        more_failing=max(0, len(status.failing) - _MOST_TRACES),
         siblings=_siblings(snapshot, status),
-        notes=status.notes,
+        notes=tuple(clip(note, _PROSE_LIMIT) for note in status.notes),
         last_event_unix_nano=status.last_event_unix_nano,
     )
 
@@ -275,7 +302,9 @@ def _suspect_row(suspect: Suspect) -> SuspectRow:
 
 
 def _trace_row(trace: FailingTrace) -> TraceRow:
-    shown = trace.attributes[:_MOST_ATTRIBUTES]
+    told = {trace.status, trace.exception, trace.name}
+    attributes = [(key, value) for key, value in trace.attributes if value not in told]
+    shown = attributes[:_MOST_ATTRIBUTES]
     return TraceRow(
         at_unix_nano=trace.at_unix_nano,
         trace_id=clip(trace.trace_id, _CELL_LIMIT),
@@ -286,7 +315,7 @@ def _trace_row(trace: FailingTrace) -> TraceRow:
         message=clip(trace.message, _MESSAGE_LIMIT),
         duration=window_text(trace.duration_ns),
         attributes=tuple((clip(key, _CELL_LIMIT), clip(value, _CELL_LIMIT)) for key, value in shown),
-        more=len(trace.attributes) - len(shown),
+        more=len(attributes) - len(shown),
     )
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -12,7 +13,7 @@ from sloburn.duration import MILLISECOND
 from sloburn.outputs.assets import Asset
 from sloburn.outputs.detail import detail_of
 from sloburn.outputs.exposition import installed_version
-from sloburn.outputs.rows import list_rows
+from sloburn.outputs.rows import Row, list_rows
 from sloburn.outputs.standing import Standing, Summary, summarize
 from sloburn.outputs.wording import clean, clock_text, iso_text, window_text
 from sloburn.sli.status import SloStatus, Snapshot
@@ -66,14 +67,12 @@ class Pages:
             snapshot: What to show.
             part: Only what changes while the page is open.
         """
-        rows = list_rows(snapshot)
-        idle = not any(status.lifetime.total for status in snapshot.statuses)
-        return self._render("overview.html", snapshot, part=part, rows=rows, idle=idle, back=False)
+        return self._list(snapshot, list_rows(snapshot), part=part, title="")
 
     def group_overview(self, snapshot: Snapshot, name: str, *, part: bool = False) -> bytes:
         """Render the groups of one SLO as a list."""
         rows = tuple(row for row in list_rows(snapshot) if row.name == name)
-        return self._render("overview.html", snapshot, part=part, rows=rows, idle=False, back=True)
+        return self._list(snapshot, rows, part=part, title=name)
 
     def detail(self, snapshot: Snapshot, status: SloStatus, *, part: bool = False) -> bytes:
         """Render one SLO or group."""
@@ -92,7 +91,12 @@ class Pages:
 
     def trace_href(self, trace_id: str) -> str:
         """Return the address of a trace; empty without a trace viewer."""
-        return self._settings.trace_url.replace("{trace_id}", trace_id)
+        return self._settings.trace_url.replace("{trace_id}", quote(clean(trace_id), safe=""))
+
+    def _list(self, snapshot: Snapshot, rows: Sequence[Row], *, part: bool, title: str) -> bytes:
+        windows = {row.burn_window for row in rows}
+        window = windows.pop() if len(windows) == 1 else ""
+        return self._render("overview.html", snapshot, part=part, rows=rows, title=title, burn_window=window)
 
     def _render(self, name: str, snapshot: Snapshot, *, part: bool, **values: Any) -> bytes:  # noqa: ANN401  what templates take
         template = self._environment.get_template(f"live/{name}" if part else name)
@@ -104,6 +108,8 @@ class Pages:
 
 def mood(summary: Summary) -> Standing:
     """Return the one word for all SLOs: the most urgent there is."""
+    if not summary.slos:
+        return Standing.NO_TRAFFIC
     found = (
         (summary.pages, Standing.PAGE),
         (summary.exhausted, Standing.EXHAUSTED),

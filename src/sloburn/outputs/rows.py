@@ -141,8 +141,8 @@ def address(status: SloStatus) -> str:
 
 
 def _key(status: SloStatus) -> str:
-    identity = f"{status.slo.name}\0{group_label(status.group)}".encode("utf-8", "replace")
-    return f"slo-{blake2s(identity, digest_size=8).hexdigest()}"
+    identity = f"{status.slo.name}\0{group_label(status.group)}"
+    return f"slo-{blake2s(identity.encode(), digest_size=8).hexdigest()}"
 
 
 def group_text(status: SloStatus) -> str:
@@ -151,8 +151,8 @@ def group_text(status: SloStatus) -> str:
 
 
 def because(suspect: Suspect) -> str:
-    """Return how much of the bad an attribute value explains."""
-    return f"{clip(f'{suspect.key}={suspect.value}', _TEXT_LIMIT)} in {percent_text(suspect.bad_share, 0)} % of bad"
+    """Return how much of the bad an attribute value explains; the number first, because rows cut what is long."""
+    return f"{percent_text(suspect.bad_share, 0)} % of bad: {clip(f'{suspect.key}={suspect.value}', _TEXT_LIMIT)}"
 
 
 def sli_figure(status: SloStatus) -> Figure:

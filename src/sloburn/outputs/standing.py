@@ -23,6 +23,16 @@ class Standing(StrEnum):
     NO_TRAFFIC = "no traffic"
 
 
+class Outlook(StrEnum):
+    """What becomes of the budget if nothing changes."""
+
+    OVERSPENT = "overspent"
+    SPENT = "spent"
+    GOES = "goes"  # before the period is over
+    QUIET = "quiet"  # nothing comes that could burn it
+    LASTS = "lasts"
+
+
 _RANK = {standing: rank for rank, standing in enumerate(Standing)}
 _CALM = {SloState.OK: Standing.OK, SloState.NO_TRAFFIC: Standing.NO_TRAFFIC}
 
@@ -32,17 +42,34 @@ def fires(status: SloStatus, severity: Severity) -> bool:
     return any(alert.severity is severity and alert.state is AlertState.FIRING for alert in status.alerts)
 
 
+def is_exhausted(status: SloStatus) -> bool:
+    """Tell whether the period's budget is gone, whatever burns beside."""
+    left = status.budget_remaining
+    return status.state is SloState.EXHAUSTED or (left is not None and left <= 0)
+
+
 def standing_of(status: SloStatus) -> Standing:
     """Return the one word for an SLO: a page outranks a spent budget, which outranks a ticket."""
     if status.state is SloState.NO_DATA:
         return Standing.NO_DATA
     if fires(status, Severity.PAGE):
         return Standing.PAGE
-    if status.state is SloState.EXHAUSTED:
+    if is_exhausted(status):
         return Standing.EXHAUSTED
     if fires(status, Severity.TICKET) or status.state is SloState.BURNING:
         return Standing.TICKET
     return _CALM[status.state]
+
+
+def outlook_of(status: SloStatus) -> Outlook:
+    """Return what becomes of the budget at the burn of the first long window."""
+    left = status.budget_remaining
+    if left is not None and left <= 0:
+        return Outlook.OVERSPENT if left < 0 else Outlook.SPENT
+    if status.state is SloState.NO_TRAFFIC or not status.pairs or status.pairs[0].long_burn is None:
+        return Outlook.QUIET
+    soon = status.exhaustion_ns is not None and status.exhaustion_ns <= status.slo.period.length_ns
+    return Outlook.GOES if soon else Outlook.LASTS
 
 
 def burns(status: SloStatus) -> bool:
@@ -75,6 +102,7 @@ class Summary:
         silent: How many have no data.
         pages: How many pages are firing.
         tickets: How many tickets are firing.
+        idle: No event was ever counted.
         text: The line.
     """
 
@@ -84,6 +112,7 @@ class Summary:
     silent: int
     pages: int
     tickets: int
+    idle: bool
     text: str
 
 
@@ -92,11 +121,11 @@ def summarize(snapshot: Snapshot) -> Summary:
     statuses = snapshot.statuses
     slos = _distinct(statuses)
     burning = _distinct(status for status in statuses if burns(status))
-    exhausted = _distinct(status for status in statuses if status.state is SloState.EXHAUSTED)
+    exhausted = _distinct(status for status in statuses if is_exhausted(status))
     silent = _distinct(status for status in statuses if status.state is SloState.NO_DATA)
     pages = sum(fires(status, Severity.PAGE) for status in statuses)
     tickets = sum(fires(status, Severity.TICKET) for status in statuses)
-    idle = bool(statuses) and not any(status.lifetime.total for status in statuses)
+    idle = not any(status.lifetime.total for status in statuses)
     return Summary(
         slos=slos,
         burning=burning,
@@ -104,6 +133,7 @@ def summarize(snapshot: Snapshot) -> Summary:
         silent=silent,
         pages=pages,
         tickets=tickets,
+        idle=idle,
         text=_line(slos, burning, exhausted, silent, pages, tickets, idle=idle),
     )
 

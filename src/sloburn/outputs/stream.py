@@ -33,12 +33,6 @@ async def events(board: Board, encode: Callable[[Snapshot], bytes], heartbeat_se
     """
     with board.subscribe() as reader:
         yield RETRY
-        while True:
-            try:
-                snapshot = await reader.next(heartbeat_seconds)
-            except StopAsyncIteration:
-                return
-            if snapshot is None:
-                yield HEARTBEAT
-            else:
-                yield event("status", encode(snapshot), snapshot.at_unix_nano)
+        while not board.closed:
+            snapshot = await reader.next(heartbeat_seconds)
+            yield event("status", encode(snapshot), snapshot.at_unix_nano) if snapshot else HEARTBEAT

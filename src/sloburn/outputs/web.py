@@ -17,7 +17,7 @@ from sloburn.outputs.assets import load_assets
 from sloburn.outputs.board import Board
 from sloburn.outputs.detail import find_status
 from sloburn.outputs.exposition import TallySample, render_metrics
-from sloburn.outputs.headers import SecurityHeaders
+from sloburn.outputs.headers import SECURITY_HEADERS, SecurityHeaders
 from sloburn.outputs.pages import Pages, PageSettings
 from sloburn.sli.status import Snapshot
 
@@ -39,7 +39,7 @@ def page_app(board: Board, *, tallies: Tallies = tuple, settings: PageSettings |
     return Starlette(
         routes=site.routes(),
         middleware=[Middleware(SecurityHeaders), Middleware(GZipMiddleware, compresslevel=5)],
-        exception_handlers={HTTPException: site.failed},
+        exception_handlers={HTTPException: site.failed, Exception: site.failed},
     )
 
 
@@ -152,13 +152,14 @@ class _Site:
         return _json(b'{"status":"ready"}')
 
     async def failed(self, request: Request, error: Exception) -> Response:
-        status = error.status_code if isinstance(error, HTTPException) else 500
-        detail = error.detail if isinstance(error, HTTPException) else "Something is wrong inside sloburn."
-        headers = dict((isinstance(error, HTTPException) and error.headers) or {}) | _FRESH
+        known = error if isinstance(error, HTTPException) else HTTPException(500, "Something is wrong inside sloburn.")
+        # What nobody foresaw is answered outside of the middleware, so the headers are put on here.
+        headers = SECURITY_HEADERS | _FRESH | dict(known.headers or {})
         if request.url.path.startswith("/api/"):
-            return _json(stream.compact({"error": detail}), status, headers)
-        body = self._pages.trouble(detail, _next_step(status), reload_seconds=1 if status == 503 else 0)
-        return Response(body, status, headers, "text/html; charset=utf-8")
+            return _json(stream.compact({"error": known.detail}), known.status_code, headers)
+        reload_seconds = 1 if known.status_code == 503 else 0
+        body = self._pages.trouble(known.detail, _next_step(known.status_code), reload_seconds=reload_seconds)
+        return Response(body, known.status_code, headers, "text/html; charset=utf-8")
 
     def _snapshot(self) -> Snapshot:
         if self._board.latest is None:
@@ -176,6 +177,8 @@ def _wants_part(request: Request) -> bool:
 def _next_step(status: int) -> str:
     if status == 503:
         return "It is reading its ledger; this page comes back by itself as soon as the first evaluation is done."
+    if status == 500:
+        return "The processor's log says what. The other views and the alerts go on."
     return "All SLOs are listed on the first page."
 
 

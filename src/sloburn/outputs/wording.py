@@ -84,8 +84,8 @@ def clip(text: str, limit: int) -> str:
 
 
 def clean(text: str) -> str:
-    """Replace what UTF-8 cannot carry: JSON lets a sender smuggle in half a surrogate pair."""
-    return text.encode("utf-8", "replace").decode("utf-8")
+    """Spell out what UTF-8 cannot carry, as ``\\ud83d``: JSON lets a sender smuggle in half a surrogate pair."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def window_text(length_ns: int) -> str:

@@ -17,6 +17,7 @@ from sloburn.receiver.auth import Auth
 from sloburn.receiver.intake import Intake
 from sloburn.receiver.limits import Limits
 from sloburn.receiver.tally import Tally, Wire
+from sloburn.receiver.tls import Tls
 
 Context: TypeAlias = "aio.ServicerContext[bytes, bytes]"
 
@@ -57,6 +58,7 @@ async def start_grpc(
     limits: Limits,
     tally: Tally,
     auth: Auth | None = None,
+    tls: Tls | None = None,
 ) -> GrpcServer:
     """Listen for OTLP/gRPC on the running event loop.
 
@@ -67,14 +69,15 @@ async def start_grpc(
         limits: Bounds.
         tally: Counts what was answered.
         auth: Whom to let in; None for everybody.
+        tls: Certificate to show; None for plain text.
 
     Raises:
-        ConfigError: The address cannot be bound.
+        ConfigError: The address cannot be bound, or TLS cannot be set up.
     """
     receiver = _GrpcReceiver(Admission(intake, wire=Wire.GRPC, limits=limits, tally=tally), auth)
     server = aio.server(options=_options(limits))
     server.add_generic_rpc_handlers(tuple(_service(receiver, signal, name) for signal, name in SERVICES.items()))
-    bound = _bind(server, f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+    bound = _bind(server, f"[{host}]:{port}" if ":" in host else f"{host}:{port}", tls)
     await server.start()
     return GrpcServer(server, bound)
 
@@ -90,9 +93,11 @@ def _options(limits: Limits) -> list[tuple[str, int]]:
     ]
 
 
-def _bind(server: aio.Server, address: str) -> int:
+def _bind(server: aio.Server, address: str, tls: Tls | None) -> int:
     """Bind an address and return its port."""
     try:
+        if tls is not None:
+            return server.add_secure_port(address, tls.credentials())
         return server.add_insecure_port(address)
     except RuntimeError:
         raise ConfigError(

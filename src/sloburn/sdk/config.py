@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from os import PathLike
 from typing import Literal, TypedDict
 
+from sloburn.sdk.redaction import RedactionCallback
+from sloburn.sdk.stream_config import AuditSettings, LogSettings, RedactionSettings
+
 Signal = Literal["traces", "metrics", "logs"]
-Protocol = Literal["http/protobuf", "grpc"]
+Protocol = Literal["http/protobuf", "grpc", "memory"]
 Compression = Literal["none", "gzip", "deflate"]
 WebInstrumentation = Literal["own", "contrib", "off"]
 
 SIGNALS: tuple[Signal, ...] = ("traces", "metrics", "logs")
-DEFAULT_EXCLUDED_PATHS = ("/health", "/healthz", "/livez", "/readyz", "/metrics")
+DEFAULT_EXCLUDED_PATHS = ("/health", "/healthz", "/livez", "/readyz", "/startupz", "/metrics")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,23 +25,25 @@ class Target:
 
     Args:
         url: The full address that takes this signal.
-        protocol: OTLP over HTTP with binary protobuf, or over gRPC.
+        protocol: OTLP over HTTP with binary protobuf, or over gRPC; ``memory`` goes nowhere, for tests.
         headers: Pairs sent with every request; values may be secret and are never logged.
         timeout_seconds: The longest that one request may take.
         compression: How request bodies are packed.
         ca_file: Certificate authority for TLS; the system's when absent.
         client_certificate_file: Certificate for mutual TLS.
         client_key_file: Its key.
+        proxy: Address of the HTTP proxy that requests go through, with its password; empty for none.
     """
 
     url: str
     protocol: Protocol
-    headers: tuple[tuple[str, str], ...] = ()
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     timeout_seconds: float = 10.0
     compression: Compression = "none"
     ca_file: str | None = None
     client_certificate_file: str | None = None
     client_key_file: str | None = None
+    proxy: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,10 +53,44 @@ class Sampling:
     Args:
         ratio: Share of traces without a parent that is recorded, 0 to 1.
         parent_based: Whether a parent's decision is followed.
+        keep_failed: Whether traces that are not sampled are sent when their local root has failed.
     """
 
     ratio: float = 1.0
     parent_based: bool = True
+    keep_failed: bool = True
+
+
+# The client libraries that are instrumented when they and their contrib package are there.
+LIBRARIES = frozenset({"httpx", "requests", "sqlalchemy", "asyncpg", "psycopg", "redis"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebSettings:
+    """How requests are observed.
+
+    Args:
+        request_id_header: Carries the correlation id, in lower case; empty when there is none.
+        boundaries_seconds: Further bucket boundaries of all histograms of durations, those of SLOs among them.
+    """
+
+    request_id_header: str = "x-request-id"
+    boundaries_seconds: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalMetrics:
+    """What is measured and kept on this machine.
+
+    Args:
+        prometheus: Whether what is measured is kept for ``/metrics`` from the start.
+        folder: Where the processes of this service keep that; None finds a folder of its own.
+        system: Whether process and host are measured by psutil.
+    """
+
+    prometheus: bool = False
+    folder: str | None = None
+    system: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,12 +108,19 @@ class TelemetryConfig:
         sampling: Which traces are recorded.
         log_level: The lowest level that is written and exported, a name of the standard library.
         configure_logs: Whether structlog and the root logger are set up.
+        log_stream: Where log lines go and how they look.
+        redaction: What is kept out of everything that leaves the process.
+        audit: Where audit records go.
         fastapi: Who instruments FastAPI and Starlette.
         has_stable_http_names: Whether ``OTEL_SEMCONV_STABILITY_OPT_IN`` makes contrib use the stable HTTP names.
         celery: Whether Celery is instrumented.
         excluded_paths: Request paths without span and metric.
         handle_sigterm: Whether SIGTERM flushes before the previous handler runs.
         shutdown_timeout_seconds: The longest that the exit may be delayed, all signals together.
+        local: What is measured and kept on this machine.
+        web: How requests are observed.
+        libraries: The client libraries that are instrumented.
+        freeze_gc: Whether objects of the start are taken out of garbage collection when the application has started.
     """
 
     enabled: bool
@@ -92,11 +139,23 @@ class TelemetryConfig:
     excluded_paths: frozenset[str]
     handle_sigterm: bool
     shutdown_timeout_seconds: float
+    log_stream: LogSettings = field(default_factory=LogSettings)
+    redaction: RedactionSettings = field(default_factory=RedactionSettings)
+    audit: AuditSettings = field(default_factory=AuditSettings)
+    local: LocalMetrics = LocalMetrics()
+    web: WebSettings = WebSettings()
+    libraries: frozenset[str] = LIBRARIES
+    freeze_gc: bool = False
 
     @property
     def service_name(self) -> str:
         """The name under which this service reports."""
         return dict(self.resource_attributes)["service.name"]
+
+    @property
+    def is_captured(self) -> bool:
+        """Whether it was started by a test, so that the code under test has no say in where telemetry goes."""
+        return any(target.protocol == "memory" for _, target in self.targets)
 
     def target(self, signal: Signal) -> Target | None:
         """Return the destination of a signal, None when it is not exported."""
@@ -123,16 +182,81 @@ class Arguments:
     logs: bool | None = None
     log_level: str | None = None
     configure_logs: bool | None = None
+    log_format: str | None = None
+    log_levels: Mapping[str, str] | str | None = None
+    log_file: str | PathLike[str] | None = None
+    log_file_max_bytes: int | None = None
+    log_file_count: int | None = None
+    redact: bool | None = None
+    redact_keys: Iterable[str] | None = None
+    redact_patterns: Iterable[str] | None = None
+    redact_callback: RedactionCallback | None = None
+    audit_file: str | PathLike[str] | None = None
+    audit_key_file: str | PathLike[str] | None = None
+    audit_sync: bool | None = None
     fastapi: str | None = None
     celery: bool | None = None
     exclude_paths: Iterable[str] | None = None
     handle_sigterm: bool | None = None
     shutdown_timeout: float | None = None
+    prometheus: bool | None = None
+    metrics_folder: str | None = None
+    system_metrics: bool | None = None
+    keep_failed: bool | None = None
+    slo_files: Iterable[str] | str | None = None
+    histogram_boundaries: Iterable[float] | None = None
+    request_id_header: str | None = None
+    libraries: Iterable[str] | bool | None = None
+    freeze_gc: bool | None = None
     enabled: bool | None = None
 
 
 class Settings(TypedDict, total=False):
-    """The keyword arguments of `init_telemetry`; it describes them."""
+    """The keyword arguments of `init_telemetry`.
+
+    Args:
+        service_name: Under which name this service reports; ``OTEL_SERVICE_NAME`` otherwise.
+        service_version: Which version of it.
+        environment: Where it runs, for instance ``production``.
+        resource_attributes: What else describes it.
+        endpoint: Base address of the receiver, for instance ``http://localhost:4318``.
+        protocol: ``http/protobuf`` (the default) or ``grpc``.
+        headers: Pairs sent with every request.
+        timeout: The longest that one request may take, in seconds; 10 by default.
+        compression: ``none`` (the default), ``gzip`` or ``deflate``.
+        export_interval: How often spans, metrics and logs leave, in seconds; 1 by default, 5 for metrics.
+        sample_ratio: Share of new traces that is recorded, 0 to 1; all by default.
+        traces: False exports no traces.
+        metrics: False exports no metrics.
+        logs: False exports no logs.
+        log_level: The lowest level that is logged, ``INFO`` by default.
+        configure_logs: False leaves structlog and the root logger alone.
+        log_format: ``json`` (the default), ``console`` for people, or ``auto``: for people on a terminal.
+        log_levels: Other levels for some loggers, for instance ``{"sqlalchemy": "WARNING"}``.
+        log_file: JSON lines go to this file too.
+        log_file_max_bytes, log_file_count: When it is rotated, and how many are kept; 50 MB and 5 by default.
+        redact: False lets secrets through in logs, span attributes, baggage and health output.
+        redact_keys, redact_patterns: Further names of fields, and regular expressions, that find secrets.
+        redact_callback: Gets a `RedactionMatch` and returns what is written instead; None redacts.
+        audit_file: Where `get_audit_logger` writes its chain of records.
+        audit_key_file, audit_sync: A key against forgery; whether every record is forced to the disk at once.
+        fastapi: Who instruments FastAPI and Starlette: ``own`` (the default), ``contrib`` or ``off``.
+        celery: False leaves Celery alone.
+        exclude_paths: Request paths without span and metric; by default those of health checks and metrics.
+        handle_sigterm: False does not flush on SIGTERM.
+        shutdown_timeout: The longest that the exit may be delayed, in seconds, all signals together; 3 by default.
+        prometheus: True keeps what is measured for ``/metrics`` from the start, not only from ``mount_metrics`` on.
+        metrics_folder: Where the workers of this service keep that; by default a temporary folder that they find.
+        system_metrics: True measures process and host; needs psutil.
+        keep_failed: False drops unsampled traces even if their local root failed; otherwise they are sent, marked.
+        slo_files: SLO documents, or folders of them, whose thresholds become boundaries of the histograms.
+        histogram_boundaries: Further boundaries, in seconds.
+        request_id_header: Carries the correlation id, ``X-Request-ID`` by default; ``none`` for none.
+        libraries: Which client libraries are instrumented when their contrib package is installed; all by default.
+        freeze_gc: True spares what the start has created from garbage collection once the application has started.
+        enabled: False switches telemetry off; ``OTEL_SDK_DISABLED=true`` does so whatever is given here.
+        reconfigure: True lets a later call change where telemetry goes, as whom, how much and for which requests.
+    """
 
     service_name: str | None
     service_version: str | None
@@ -150,9 +274,31 @@ class Settings(TypedDict, total=False):
     logs: bool | None
     log_level: str | None
     configure_logs: bool | None
+    log_format: str | None
+    log_levels: Mapping[str, str] | str | None
+    log_file: str | PathLike[str] | None
+    log_file_max_bytes: int | None
+    log_file_count: int | None
+    redact: bool | None
+    redact_keys: Iterable[str] | None
+    redact_patterns: Iterable[str] | None
+    redact_callback: RedactionCallback | None
+    audit_file: str | PathLike[str] | None
+    audit_key_file: str | PathLike[str] | None
+    audit_sync: bool | None
     fastapi: str | None
     celery: bool | None
     exclude_paths: Iterable[str] | None
     handle_sigterm: bool | None
     shutdown_timeout: float | None
+    prometheus: bool | None
+    metrics_folder: str | None
+    system_metrics: bool | None
+    keep_failed: bool | None
+    slo_files: Iterable[str] | str | None
+    histogram_boundaries: Iterable[float] | None
+    request_id_header: str | None
+    libraries: Iterable[str] | bool | None
+    freeze_gc: bool | None
     enabled: bool | None
+    reconfigure: bool

@@ -9,17 +9,21 @@ from __future__ import annotations
 
 import os
 import sys
+from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import unquote, urlsplit
 
+from sloburn.sdk import stream_environment as streams
 from sloburn.sdk import values
 from sloburn.sdk.config import (
     DEFAULT_EXCLUDED_PATHS,
     SIGNALS,
     Arguments,
     Compression,
+    LocalMetrics,
     Protocol,
     Sampling,
     Signal,
@@ -27,11 +31,19 @@ from sloburn.sdk.config import (
     TelemetryConfig,
     WebInstrumentation,
 )
+from sloburn.sdk.project import COMMIT_VARIABLES, Project
+from sloburn.sdk.proxies import proxy_for
+from sloburn.sdk.web_environment import libraries, web_settings
 
 Value = TypeVar("Value")
 
 _HTTP: Protocol = "http/protobuf"
-_PROTOCOLS: dict[str, Protocol] = {"http/protobuf": "http/protobuf", "http": "http/protobuf", "grpc": "grpc"}
+_PROTOCOLS: dict[str, Protocol] = {
+    "http/protobuf": "http/protobuf",
+    "http": "http/protobuf",
+    "grpc": "grpc",
+    "memory": "memory",
+}
 _COMPRESSIONS: dict[str, Compression] = {"none": "none", "gzip": "gzip", "deflate": "deflate"}
 _WEB: dict[str, WebInstrumentation] = {"own": "own", "contrib": "contrib", "off": "off"}
 _EXPORTERS = {"otlp": True, "none": False}
@@ -43,8 +55,13 @@ _SAMPLERS: dict[str, tuple[float | None, bool]] = {
     "traceidratio": (None, False),
     "parentbased_traceidratio": (None, True),
 }
-_DEFAULT_URL = {"http/protobuf": "http://localhost:4318", "grpc": "http://localhost:4317"}
+_DEFAULT_URL = {
+    "http/protobuf": "http://localhost:4318",
+    "grpc": "http://localhost:4317",
+    "memory": "memory://this-process",
+}
 _NOT_GIVEN: tuple[str, object] = ("", None)
+NO_PROJECT = Project()
 _NO_PAIRS: tuple[tuple[str, str], ...] = ()
 
 
@@ -65,6 +82,11 @@ class Resolver:
     environ: Mapping[str, str]
     problems: list[str] = field(default_factory=list)
 
+    def refuse(self, problem: str) -> None:
+        """Remember, once, what makes no sense."""
+        if problem not in self.problems:
+            self.problems.append(problem)
+
     def pick(
         self, given: tuple[str, object], names: tuple[str, ...], read: Callable[[object], Value], default: Value
     ) -> Value:
@@ -76,18 +98,21 @@ class Resolver:
             try:
                 return read(raw)
             except ValueError as error:
-                self.problems.append(f"{name}: {error}")
+                self.refuse(f"{name}: {error}")
             except Exception as error:  # what a host passes may fail in any way when it is looked at
-                self.problems.append(f"{name}: cannot be read ({type(error).__name__})")
+                self.refuse(f"{name}: cannot be read ({type(error).__name__})")
         return default
 
 
-def resolve(arguments: Arguments, environ: Mapping[str, str]) -> tuple[TelemetryConfig, tuple[str, ...]]:
+def resolve(
+    arguments: Arguments, environ: Mapping[str, str], project: Project = NO_PROJECT
+) -> tuple[TelemetryConfig, tuple[str, ...]]:
     """Settle every setting.
 
     Args:
         arguments: What the caller of `init_telemetry` gave.
         environ: The environment variables.
+        project: Names the service when nothing else does.
 
     Returns:
         The settings, and one sentence for each value that was refused.
@@ -97,7 +122,7 @@ def resolve(arguments: Arguments, environ: Mapping[str, str]) -> tuple[Telemetry
     interval = pick(("export_interval", arguments.export_interval), ("SLOBURN_EXPORT_INTERVAL",), values.seconds, None)
     config = TelemetryConfig(
         enabled=_enabled(resolver, arguments),
-        resource_attributes=_resource_attributes(resolver, arguments),
+        resource_attributes=_resource_attributes(resolver, arguments, project),
         targets=_targets(resolver, arguments),
         span_interval_seconds=interval or pick(_NOT_GIVEN, ("OTEL_BSP_SCHEDULE_DELAY",), values.milliseconds, 1.0),
         metric_interval_seconds=interval
@@ -106,26 +131,37 @@ def resolve(arguments: Arguments, environ: Mapping[str, str]) -> tuple[Telemetry
         max_batch_size=pick(_NOT_GIVEN, ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE",), values.count, 512),
         sampling=_sampling(resolver, arguments),
         log_level=pick(("log_level", arguments.log_level), ("SLOBURN_LOG_LEVEL",), values.level, "INFO"),
-        configure_logs=pick(
-            ("configure_logs", arguments.configure_logs), ("SLOBURN_CONFIGURE_LOGS",), values.boolean, default=True
-        ),
+        configure_logs=_is_on(resolver, "configure_logs", arguments.configure_logs),
         fastapi=pick(("fastapi", arguments.fastapi), ("SLOBURN_FASTAPI",), values.one_of(_WEB), "own"),
         has_stable_http_names="http" in environ.get("OTEL_SEMCONV_STABILITY_OPT_IN", "").split(","),
-        celery=pick(("celery", arguments.celery), ("SLOBURN_CELERY",), values.boolean, default=True),
-        excluded_paths=pick(
-            ("exclude_paths", arguments.exclude_paths),
-            ("SLOBURN_EXCLUDE_PATHS",),
-            values.paths,
-            frozenset(DEFAULT_EXCLUDED_PATHS),
-        ),
-        handle_sigterm=pick(
-            ("handle_sigterm", arguments.handle_sigterm), ("SLOBURN_HANDLE_SIGTERM",), values.boolean, default=True
-        ),
+        celery=_is_on(resolver, "celery", arguments.celery),
+        excluded_paths=_excluded_paths(resolver, arguments),
+        handle_sigterm=_is_on(resolver, "handle_sigterm", arguments.handle_sigterm),
+        log_stream=streams.log_settings(pick, arguments),
+        redaction=streams.redaction_settings(pick, arguments),
+        audit=streams.audit_settings(pick, arguments),
         shutdown_timeout_seconds=pick(
             ("shutdown_timeout", arguments.shutdown_timeout), ("SLOBURN_SHUTDOWN_TIMEOUT",), values.seconds, 3.0
         ),
+        local=_local_metrics(resolver, arguments),
+        web=web_settings(pick, arguments),
+        libraries=libraries(pick, arguments),
+        freeze_gc=_is_on(resolver, "freeze_gc", arguments.freeze_gc, default=False),
     )
     return config, tuple(resolver.problems)
+
+
+def _is_on(resolver: Resolver, name: str, given: object, *, default: bool = True) -> bool:
+    return resolver.pick((name, given), (f"SLOBURN_{name.upper()}",), values.boolean, default=default)
+
+
+def _excluded_paths(resolver: Resolver, arguments: Arguments) -> frozenset[str]:
+    return resolver.pick(
+        ("exclude_paths", arguments.exclude_paths),
+        ("SLOBURN_EXCLUDE_PATHS",),
+        values.paths,
+        frozenset(DEFAULT_EXCLUDED_PATHS),
+    )
 
 
 def _enabled(resolver: Resolver, arguments: Arguments) -> bool:
@@ -135,9 +171,26 @@ def _enabled(resolver: Resolver, arguments: Arguments) -> bool:
     return wanted and not disabled
 
 
-def _resource_attributes(resolver: Resolver, arguments: Arguments) -> tuple[tuple[str, str], ...]:
+def _local_metrics(resolver: Resolver, arguments: Arguments) -> LocalMetrics:
+    """A folder that is named is wanted."""
     pick = resolver.pick
-    merged = dict(pick(_NOT_GIVEN, ("OTEL_RESOURCE_ATTRIBUTES",), values.pairs, _NO_PAIRS))
+    folder = pick(("metrics_folder", arguments.metrics_folder), ("SLOBURN_METRICS_FOLDER",), values.text, "")
+    return LocalMetrics(
+        prometheus=pick(
+            ("prometheus", arguments.prometheus), ("SLOBURN_PROMETHEUS",), values.boolean, default=bool(folder)
+        ),
+        folder=folder or None,
+        system=pick(
+            ("system_metrics", arguments.system_metrics), ("SLOBURN_SYSTEM_METRICS",), values.boolean, default=False
+        ),
+    )
+
+
+def _resource_attributes(resolver: Resolver, arguments: Arguments, project: Project) -> tuple[tuple[str, str], ...]:
+    pick = resolver.pick
+    commit = project.commit or pick(_NOT_GIVEN, COMMIT_VARIABLES, values.text, "")
+    merged = {"service.version": project.version, "vcs.ref.head.revision": commit}
+    merged |= dict(pick(_NOT_GIVEN, ("OTEL_RESOURCE_ATTRIBUTES",), values.pairs, _NO_PAIRS))
     merged |= {
         "service.name": pick(_NOT_GIVEN, ("OTEL_SERVICE_NAME",), values.text, merged.get("service.name", "")),
         "deployment.environment.name": pick(
@@ -151,7 +204,8 @@ def _resource_attributes(resolver: Resolver, arguments: Arguments) -> tuple[tupl
         "deployment.environment.name": ("environment", arguments.environment),
     }
     merged |= {key: pick(source, (), values.text, merged.get(key, "")) for key, source in given.items()}
-    merged["service.name"] = merged["service.name"] or f"unknown_service:{Path(sys.executable or 'python').name}"
+    fallback = project.name or f"unknown_service:{Path(sys.executable or 'python').name}"
+    merged["service.name"] = merged["service.name"] or fallback
     return tuple(sorted((key, value) for key, value in merged.items() if value))
 
 
@@ -181,8 +235,11 @@ def _target(resolver: Resolver, arguments: Arguments, signal: Signal) -> Target:
 
     protocol = pick(("protocol", arguments.protocol), names("PROTOCOL"), values.one_of(_PROTOCOLS), _HTTP)
     headers = dict(pick(("headers", arguments.headers), names("HEADERS"), values.headers, _NO_PAIRS))
+    url, login = _without_login(_url(resolver, arguments, signal, protocol))
+    if login and "authorization" not in headers:
+        headers["authorization"] = login
     return Target(
-        url=_url(resolver, arguments, signal, protocol),
+        url=url,
         protocol=protocol,
         headers=tuple(sorted(headers.items())),
         timeout_seconds=_timeout(resolver, arguments, names("TIMEOUT")),
@@ -192,7 +249,26 @@ def _target(resolver: Resolver, arguments: Arguments, signal: Signal) -> Target:
         ca_file=pick(_NOT_GIVEN, names("CERTIFICATE"), values.text, "") or None,
         client_certificate_file=pick(_NOT_GIVEN, names("CLIENT_CERTIFICATE"), values.text, "") or None,
         client_key_file=pick(_NOT_GIVEN, names("CLIENT_KEY"), values.text, "") or None,
+        # gRPC reads these variables by itself.
+        proxy=_proxy(resolver, url) if protocol == _HTTP else "",
     )
+
+
+def _without_login(url: str) -> tuple[str, str]:
+    """Split ``https://user:password@host`` into an address that may be shown and the header that says the same."""
+    parts = urlsplit(url)
+    login, _, place = parts.netloc.rpartition("@")
+    if not login:
+        return url, ""
+    return parts._replace(netloc=place).geturl(), f"Basic {b64encode(unquote(login).encode()).decode()}"
+
+
+def _proxy(resolver: Resolver, url: str) -> str:
+    try:
+        return proxy_for(url, resolver.environ)
+    except ValueError as error:
+        resolver.refuse(f"proxy variables: {error}")
+        return ""
 
 
 def _timeout(resolver: Resolver, arguments: Arguments, names: tuple[str, ...]) -> float:
@@ -217,12 +293,14 @@ def _url(resolver: Resolver, arguments: Arguments, signal: Signal, protocol: Pro
 
 
 def _sampling(resolver: Resolver, arguments: Arguments) -> Sampling:
-    ratio = resolver.pick(("sample_ratio", arguments.sample_ratio), (), values.ratio, None)
+    pick = resolver.pick
+    keep_failed = _is_on(resolver, "keep_failed", arguments.keep_failed)
+    ratio = pick(("sample_ratio", arguments.sample_ratio), (), values.ratio, None)
     if ratio is not None:
-        return Sampling(ratio=ratio)
-    fixed, parent_based = resolver.pick(
+        return Sampling(ratio=ratio, keep_failed=keep_failed)
+    fixed, parent_based = pick(
         _NOT_GIVEN, ("OTEL_TRACES_SAMPLER",), values.one_of(_SAMPLERS), _SAMPLERS["parentbased_always_on"]
     )
     if fixed is None:
-        fixed = resolver.pick(_NOT_GIVEN, ("OTEL_TRACES_SAMPLER_ARG",), values.ratio, 1.0)
-    return Sampling(ratio=fixed, parent_based=parent_based)
+        fixed = pick(_NOT_GIVEN, ("OTEL_TRACES_SAMPLER_ARG",), values.ratio, 1.0)
+    return Sampling(ratio=fixed, parent_based=parent_based, keep_failed=keep_failed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -65,9 +66,15 @@ class Telemetry:
         self._workers = workers
         self._health = health
         self._problems = problems
-        self._shutdown_lock = threading.Lock()
+        self._followers: list[Callable[[TelemetryConfig], None]] = []
+        self._shutdown_lock = threading.RLock()
         self._is_shut_down = False
         self._waited_seconds = 0.0
+
+    @property
+    def providers(self) -> Providers:
+        """What stays when the settings change."""
+        return self._providers
 
     @property
     def tracer(self) -> trace.Tracer:
@@ -83,6 +90,10 @@ class Telemetry:
     def logger_provider(self) -> LoggerProvider:
         """Where OpenTelemetry loggers come from."""
         return self._providers.logger
+
+    def note_problem(self, problem: str) -> None:
+        """Add what could not be done to the status."""
+        self._problems = (*self._problems, problem)
 
     def status(self) -> TelemetryStatus:
         """Return how telemetry goes, with what was sent and what was lost."""
@@ -128,6 +139,27 @@ class Telemetry:
             worker.join(deadline - monotonic())
         return self._report_losses()
 
+    def resume(
+        self,
+        *,
+        config: TelemetryConfig,
+        workers: tuple[ExportWorker, ...],
+        health: ExportHealth,
+        problems: tuple[str, ...],
+    ) -> None:
+        """Go on after a shutdown, under other settings."""
+        with self._shutdown_lock:
+            self.config = config
+            self._workers, self._health, self._problems = workers, health, problems
+            self._waited_seconds = 0.0
+            self._is_shut_down = False
+        for act in self._followers:
+            act(config)
+
+    def when_reconfigured(self, act: Callable[[TelemetryConfig], None]) -> None:
+        """Let something follow when the settings change."""
+        self._followers.append(act)
+
     def flush_at_end(self) -> bool:
         """Flush because the host is about to end, for hooks of servers and workers.
 
@@ -150,7 +182,7 @@ class Telemetry:
 
     def after_fork(self) -> None:
         """Begin anew in a forked child, with an own identity and with instruments at zero."""
-        self._shutdown_lock = threading.Lock()
+        self._shutdown_lock = threading.RLock()
         self._waited_seconds = 0.0
         if self._health is not None:
             self._health.after_fork()

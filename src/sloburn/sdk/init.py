@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
+import sys
 import threading
 from dataclasses import dataclass, field, fields, replace
-from typing import Unpack, cast
+from pathlib import Path
+from typing import Any, Unpack, cast
 
 from sloburn.sdk import logs as log_streams
-from sloburn.sdk.config import Arguments, Settings, TelemetryConfig
+from sloburn.sdk import stream_losses
+from sloburn.sdk.audit import close_audit, configure_audit
+from sloburn.sdk.config import Arguments, Sampling, Settings, TelemetryConfig
+from sloburn.sdk.declarative import declared
 from sloburn.sdk.environment import process_environment, resolve
 from sloburn.sdk.handle import Telemetry
 from sloburn.sdk.instrument import instrument
 from sloburn.sdk.lifecycle import follow_process
 from sloburn.sdk.log_export import LogEmitter
-from sloburn.sdk.pipeline import destination, idle_telemetry, start_pipeline
+from sloburn.sdk.outgoing import guard_baggage
+from sloburn.sdk.pipeline import describe, idle_telemetry, restart_pipeline, start_pipeline
+from sloburn.sdk.project import Project, find_project
+from sloburn.sdk.watching import watch
 
 logger = logging.getLogger("sloburn")
 
@@ -25,6 +34,7 @@ class _Process:
 
     lock: threading.RLock = field(default_factory=threading.RLock)
     telemetry: Telemetry | None = None
+    project: Project | None = None
 
 
 _PROCESS = _Process()
@@ -38,47 +48,53 @@ def init_telemetry(**settings: Unpack[Settings]) -> Telemetry:
     handle.
 
     Args:
-        service_name: Under which name this service reports; ``OTEL_SERVICE_NAME`` otherwise.
-        service_version: Which version of it.
-        environment: Where it runs, for instance ``production``.
-        resource_attributes: What else describes it.
-        endpoint: Base address of the receiver, for instance ``http://localhost:4318``.
-        protocol: ``http/protobuf`` (the default) or ``grpc``.
-        headers: Pairs sent with every request.
-        timeout: The longest that one request may take, in seconds; 10 by default.
-        compression: ``none`` (the default), ``gzip`` or ``deflate``.
-        export_interval: How often spans, metrics and logs leave, in seconds; 1 by default, 5 for metrics.
-        sample_ratio: Share of new traces that is recorded, 0 to 1; all by default.
-        traces: False exports no traces.
-        metrics: False exports no metrics.
-        logs: False exports no logs.
-        log_level: The lowest level that is logged, ``INFO`` by default.
-        configure_logs: False leaves structlog and the root logger alone.
-        fastapi: Who instruments FastAPI and Starlette: ``own`` (the default), ``contrib`` or ``off``.
-        celery: False leaves Celery alone.
-        exclude_paths: Request paths without span and metric; by default those of health checks and metrics.
-        handle_sigterm: False does not flush on SIGTERM.
-        shutdown_timeout: The longest that the exit may be delayed, in seconds, all signals together; 3 by default.
-        enabled: False switches telemetry off; ``OTEL_SDK_DISABLED=true`` does so whatever is given here.
+        settings: Keyword arguments, described at `sloburn.sdk.config.Settings`.
 
     Returns:
         The handle of this process's telemetry.
     """
     names = {item.name for item in fields(Arguments)}
-    unknown = tuple(f"{name}: there is no such setting" for name in settings if name not in names)
+    is_again = settings.get("reconfigure") is True
+    unknown = tuple(f"{name}: there is no such setting" for name in settings if name not in (*names, "reconfigure"))
     known = cast("Settings", {name: value for name, value in settings.items() if name in names})
-    return _init_once(Arguments(**known), unknown)
-
-
-def _init_once(arguments: Arguments, unknown: tuple[str, ...]) -> Telemetry:
     with _PROCESS.lock:
-        config, refused = resolve(arguments, process_environment())
-        running = _PROCESS.telemetry
-        if running is None:
-            running = _PROCESS.telemetry = _start(config, (*unknown, *refused))
-        elif running.config != config:
-            logger.warning("init_telemetry was called again with other settings: the first call's stay in force")
-        return running
+        project = _PROCESS.project = _PROCESS.project or find_project(sys._getframe(1), Path.cwd())
+        return _init_once(Arguments(**cast("Any", known)), unknown, project, is_again=is_again)
+
+
+def running_telemetry() -> Telemetry | None:
+    """Return what `init_telemetry` has started in this process; None before it."""
+    return _PROCESS.telemetry
+
+
+def _init_once(arguments: Arguments, unknown: tuple[str, ...], project: Project, *, is_again: bool) -> Telemetry:
+    environ, undeclared = declared(process_environment())
+    config, refused = resolve(arguments, environ, project)
+    problems = (*unknown, *undeclared, *refused)
+    running = _PROCESS.telemetry
+    if running is None or (is_again and running.providers.identity is None):
+        running = _PROCESS.telemetry = _start(config, problems)
+    elif running.config != config and is_again:
+        _restart(running, config, problems)
+    elif running.config != config and not running.config.is_captured:
+        logger.warning(
+            "init_telemetry was called again with other settings: the first call's stay in force "
+            "(reconfigure=True changes them)"
+        )
+    return running
+
+
+def _restart(telemetry: Telemetry, config: TelemetryConfig, problems: tuple[str, ...]) -> None:
+    """Go on under other settings: where telemetry goes, as whom, how much of it, and which requests are left out."""
+    if not config.enabled:
+        config = replace(config, targets=(), sampling=Sampling(ratio=0.0, parent_based=False))
+    try:
+        restart_pipeline(telemetry, config, problems)
+        _set_up_streams(telemetry, config)
+    except Exception as error:
+        logger.warning("telemetry could not be reconfigured: %s: %s", type(error).__name__, error)
+        return
+    _announce(telemetry)
 
 
 def _start(config: TelemetryConfig, problems: tuple[str, ...]) -> Telemetry:
@@ -92,16 +108,33 @@ def _start(config: TelemetryConfig, problems: tuple[str, ...]) -> Telemetry:
 
 def _start_enabled(config: TelemetryConfig, problems: tuple[str, ...]) -> Telemetry:
     telemetry = start_pipeline(config, problems)
-    emitter = LogEmitter(telemetry.logger_provider) if config.target("logs") else None
-    logs = log_streams.configure_logs(config, emitter)
+    logs = _set_up_streams(telemetry, config)
+    guard_baggage()
+    stream_losses.watch_losses(telemetry.meter)
+    watch(telemetry)
     after_fork = instrument(telemetry, logs)
+    after_fork.append(stream_losses.after_fork)
+    if logs is not None:
+        after_fork.append(logs.after_fork)
     follow_process(telemetry, handle_sigterm=config.handle_sigterm, after_fork=after_fork)
+    # After the line above, so that it runs before the last flush.
+    atexit.register(close_audit)
     _announce(telemetry)
     return telemetry
 
 
+def _set_up_streams(telemetry: Telemetry, config: TelemetryConfig) -> log_streams.LogSetup | None:
+    """Set up logs, redaction and the audit trail, or change them."""
+    emitter = LogEmitter(telemetry.logger_provider) if config.target("logs") else None
+    logs = log_streams.configure_logs(config, emitter)
+    configure_audit(config.audit, config.service_name, emitter)
+    return logs
+
+
 def _start_disabled(config: TelemetryConfig, problems: tuple[str, ...]) -> Telemetry:
     log_streams.configure_logs(config, None)
+    configure_audit(config.audit, config.service_name, None)
+    atexit.register(close_audit)
     telemetry = idle_telemetry(config, problems)
     _report(problems)
     return telemetry
@@ -109,9 +142,8 @@ def _start_disabled(config: TelemetryConfig, problems: tuple[str, ...]) -> Telem
 
 def _announce(telemetry: Telemetry) -> None:
     """Say in one line what is on and where it goes, and in another what was refused."""
-    status, config = telemetry.status(), telemetry.config
-    signals = ", ".join(status.signals) or "nothing"
-    logger.info("telemetry of %s: %s to %s", config.service_name, signals, destination(config))
+    status = telemetry.status()
+    logger.info(describe(telemetry.config, tuple(status.signals)))
     _report(status.problems)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from sloburn.sdk.handle import Telemetry
 from sloburn.sdk.import_hook import when_imported
 from sloburn.sdk.integrations.http_metrics import HttpServerMetrics
+from sloburn.sdk.integrations.libraries import instrument_libraries
 from sloburn.sdk.logs import LogSetup
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def instrument(telemetry: Telemetry, logs: LogSetup | None) -> AfterFork:
         when_imported("fastapi.applications", lambda: _wrap("fastapi.applications", "FastAPI", gate()))
     if telemetry.config.celery:
         when_imported("celery.app.base", lambda: _instrument_celery(telemetry, logs, after_fork))
+    instrument_libraries(telemetry.config.libraries, telemetry.providers.tracer, telemetry.providers.meter)
     return after_fork
 
 
@@ -44,17 +46,21 @@ def _wrap(module: str, name: str, gate: ApplicationGate) -> None:
 
 
 def _make_gate(telemetry: Telemetry, after_fork: AfterFork) -> ApplicationGate:
-    from sloburn.sdk.integrations import fastapi
+    from sloburn.sdk.integrations import fastapi, request_id
     from sloburn.sdk.integrations.asgi import RequestObserver
 
     config = telemetry.config
     observer = None
     if config.fastapi == "own" or not _can_use_contrib(telemetry):
-        metrics = HttpServerMetrics(telemetry.meter)
-        after_fork.append(metrics.after_fork)
-        observer = RequestObserver(tracer=telemetry.tracer, metrics=metrics, excluded_paths=config.excluded_paths)
+        metrics = HttpServerMetrics(telemetry.meter, config.web.boundaries_seconds)
+        after_fork += [metrics.after_fork, request_id.after_fork]
+        observer = RequestObserver(tracer=telemetry.tracer, metrics=metrics, config=config)
+        telemetry.when_reconfigured(observer.reconfigure)
     return fastapi.ApplicationGate(
-        observer=observer, flush=telemetry.flush_at_end, excluded_paths=config.excluded_paths
+        observer=observer,
+        flush=telemetry.flush_at_end,
+        excluded_paths=config.excluded_paths,
+        freezes_gc=config.freeze_gc,
     )
 
 
@@ -78,6 +84,7 @@ def _can_use_contrib(telemetry: Telemetry) -> bool:
 def _instrument_celery(telemetry: Telemetry, logs: LogSetup | None, after_fork: AfterFork) -> None:
     from sloburn.sdk.integrations import celery
 
-    observer = celery.CeleryObserver(tracer=telemetry.tracer, meter=telemetry.meter)
+    interval = telemetry.config.metric_interval_seconds
+    observer = celery.CeleryObserver(tracer=telemetry.tracer, meter=telemetry.meter, interval_seconds=interval)
     after_fork.append(observer.after_fork)
     celery.install(observer, flush=telemetry.flush_at_end, logs=logs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import logging
 import os
 import signal
@@ -27,7 +28,7 @@ def follow_process(telemetry: Telemetry, *, handle_sigterm: bool, after_fork: Se
         handle_sigterm: Whether SIGTERM flushes.
         after_fork: What else begins anew in a child, called in order after the telemetry.
     """
-    atexit.register(telemetry.shutdown_at_exit)
+    atexit.register(_attempt, telemetry.shutdown_at_exit)
     if handle_sigterm:
         flush_on_sigterm(telemetry)
     if hasattr(os, "register_at_fork"):
@@ -46,15 +47,21 @@ def flush_on_sigterm(telemetry: Telemetry) -> None:
 
     def handle(number: int, frame: FrameType | None) -> None:
         if callable(previous):
-            telemetry.flush(_SERVER_FLUSH_SECONDS)
-            telemetry.hurry()
+            _attempt(lambda: telemetry.flush(_SERVER_FLUSH_SECONDS))
+            _attempt(telemetry.hurry)
             previous(number, frame)
             return
-        telemetry.shutdown_at_exit()
+        _attempt(telemetry.shutdown_at_exit)
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
 
     signal.signal(signal.SIGTERM, handle)
+
+
+def _attempt(act: Callable[[], object]) -> None:
+    """Do something in a signal handler, if it can be done there: gevent forbids to wait in its event loop."""
+    with contextlib.suppress(Exception):
+        act()
 
 
 def _begin_anew(telemetry: Telemetry, after_fork: Sequence[Callable[[], None]]) -> None:

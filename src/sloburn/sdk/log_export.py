@@ -1,13 +1,17 @@
-"""Turn a structlog event into an OpenTelemetry log record."""
+"""Turn a finished event into an OpenTelemetry log record."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import MutableMapping
+from typing import cast
 
 from opentelemetry import _logs
-from opentelemetry._logs import SeverityNumber
+from opentelemetry._logs import LogRecord, SeverityNumber
+from opentelemetry.sdk._logs import ReadableLogRecord
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.util.types import AnyValue
+
+from sloburn.sdk.providers import DirectLoggerProvider
 
 _SEVERITIES = {
     "debug": (SeverityNumber.DEBUG, "DEBUG"),
@@ -16,51 +20,61 @@ _SEVERITIES = {
     "error": (SeverityNumber.ERROR, "ERROR"),
     "critical": (SeverityNumber.FATAL, "FATAL"),
 }
-# These travel in fields of their own: body, severity, time, scope, trace context and resource.
-_CARRIED_ELSEWHERE = frozenset({"event", "level", "timestamp", "logger", "trace_id", "span_id", "service.name"})
-_DEEPEST = 5
+_MOST_SCOPES = 1000
 
 
 class LogEmitter:
-    """Emits events on the logger provider, one OpenTelemetry logger for each logger name.
+    """Emits events on the logger provider, under a scope for each logger name.
+
+    Values are handed on as they come: the redactor has made them plain.
 
     Args:
-        provider: Where the loggers come from.
+        provider: Where the records go.
     """
 
     def __init__(self, provider: _logs.LoggerProvider) -> None:
         self._provider = provider
-        self._loggers: dict[str, _logs.Logger] = {}
+        self._scopes: dict[str, InstrumentationScope] = {}
 
-    def emit(self, event: Mapping[str, object]) -> None:
+    def emit(
+        self,
+        *,
+        logger: str,
+        level: str,
+        body: object,
+        attributes: MutableMapping[str, object],
+        unix_nano: int,
+        event_name: str | None = None,
+    ) -> None:
         """Emit one event; the trace context is the current one."""
-        severity, text = _SEVERITIES.get(str(event.get("level")), (SeverityNumber.INFO, "INFO"))
-        now = time.time_ns()
-        self._logger(str(event.get("logger") or "root")).emit(
-            timestamp=now,
-            observed_timestamp=now,
+        severity, text = _SEVERITIES.get(level, (SeverityNumber.INFO, "INFO"))
+        record = LogRecord(
+            timestamp=unix_nano,
+            observed_timestamp=unix_nano,
             severity_number=severity,
             severity_text=text,
-            body=plain(event.get("event", "")),
-            attributes={key: plain(value) for key, value in event.items() if key not in _CARRIED_ELSEWHERE},
+            body=cast("AnyValue", body),
+            attributes=cast("dict[str, AnyValue]", attributes),
+            event_name=event_name,
+        )
+        self._send(logger, record)
+
+    def _send(self, name: str, record: LogRecord) -> None:
+        provider = self._provider
+        if not isinstance(provider, DirectLoggerProvider) or provider.only_queue is None:
+            provider.get_logger(name).emit(record)
+            return
+        # Once on its way a record needs no context, which would keep a whole request alive.
+        record.context = None  # type: ignore[assignment]
+        scope = self._scope(name)
+        provider.only_queue.add(
+            ReadableLogRecord(log_record=record, resource=provider.resource, instrumentation_scope=scope)
         )
 
-    def _logger(self, name: str) -> _logs.Logger:
-        logger = self._loggers.get(name)
-        if logger is None:
-            logger = self._loggers[name] = self._provider.get_logger(name)
-        return logger
-
-
-def plain(value: object, depth: int = 0) -> AnyValue:
-    """Return a value that OTLP can carry: numbers, text, bytes, lists and maps stay, everything else becomes text."""
-    if value is None or isinstance(value, (str, bool, float, bytes)):
-        return value
-    if isinstance(value, int):
-        # OTLP carries 64 bits; a longer one would cost the whole batch.
-        return value if -(2**63) <= value < 2**63 else str(value)
-    if depth < _DEEPEST and isinstance(value, Mapping):
-        return {str(key): plain(item, depth + 1) for key, item in value.items()}
-    if depth < _DEEPEST and isinstance(value, Sequence):
-        return [plain(item, depth + 1) for item in value]
-    return str(value)
+    def _scope(self, name: str) -> InstrumentationScope:
+        scope = self._scopes.get(name)
+        if scope is None:
+            scope = InstrumentationScope(name)
+            if len(self._scopes) < _MOST_SCOPES:
+                self._scopes[name] = scope
+        return scope

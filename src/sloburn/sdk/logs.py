@@ -1,42 +1,31 @@
-"""One stream of JSON lines for structlog and the standard library, with trace ids, exported exactly once.
-
-structlog events do not pass through the standard library: they are written and exported by the last processor here.
-Foreign records come from the root logger's handler and end in the same function. So there is one path for each.
-"""
+"""One stream for structlog and the standard library: to standard output, to a file and by OTLP, each event once."""
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
-import traceback
-from collections.abc import Callable, MutableMapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Protocol
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import cast
 
 import structlog
-from opentelemetry import trace
-from structlog.typing import EventDict, Processor, WrappedLogger
+from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
 
 from sloburn.sdk.config import TelemetryConfig
+from sloburn.sdk.log_context import carry_context, log_context
+from sloburn.sdk.log_events import Console, Emitter, EventFinisher, RecordHandler, RedactingFilter, Sinks
+from sloburn.sdk.log_files import LOST_LINES, LineFile, LostLines, write_line
+from sloburn.sdk.log_levels import Levels, make_leveled_logger
+from sloburn.sdk.log_servers import join_servers
+from sloburn.sdk.redaction import Redactor, use_redactor
 
-# Servers that keep their own handlers and do not propagate to the root logger; their access logs repeat our spans.
-_SERVER_LOGGERS = ("uvicorn", "gunicorn.error", "hypercorn.error")
-_RECORD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-_FIRST = ("timestamp", "level", "logger", "event")
-
-
-class Emitter(Protocol):
-    """What exports an event."""
-
-    def emit(self, event: MutableMapping[str, object]) -> None:
-        """Export one event."""
-        ...
+__all__ = [
+    "LOST_LINES", "Emitter", "LogSetup", "LostLines", "carry_context", "configure_logs", "get_logger", "log_context",
+]  # fmt: skip
 
 
 class StdoutLogger:
-    """What structlog wraps: knows its name and writes finished lines to standard output.
+    """What structlog wraps: knows its name and its level and writes finished lines to standard output.
 
     Args:
         name: The logger's name.
@@ -44,6 +33,16 @@ class StdoutLogger:
 
     def __init__(self, name: str = "root") -> None:
         self.name = name
+        self._levels = _STREAM.levels
+        self._threshold = self._levels.of(name)
+
+    @property
+    def threshold(self) -> int:
+        """The lowest level that passes; looked up again when telemetry was configured anew."""
+        if self._levels is not _STREAM.levels:
+            self._levels = _STREAM.levels
+            self._threshold = self._levels.of(self.name)
+        return self._threshold
 
     def msg(self, line: str) -> None:
         """Write one line; standard output that is closed or full is the host's business, not a reason to raise."""
@@ -52,126 +51,13 @@ class StdoutLogger:
     debug = info = warning = warn = error = critical = exception = fatal = log = msg
 
 
-def write_line(line: str) -> None:
-    """Write one line to what is standard output right now; never raises."""
-    try:
-        sys.stdout.write(line + "\n")
-        sys.stdout.flush()
-    except (OSError, ValueError, AttributeError):
-        LOST_LINES.count += 1
-
-
 @dataclass(slots=True)
-class LostLines:
-    """Lines that could not be written to standard output."""
+class _Stream:
+    """The one stream of this process; telemetry that is configured anew changes it in place."""
 
-    count: int = 0
-
-
-LOST_LINES = LostLines()
-
-
-class EventFinisher:
-    """Completes an event with what only the process knows, exports it and renders it.
-
-    Args:
-        service_name: Goes into every line.
-        emitter: Exports the event; None when logs are not exported.
-    """
-
-    def __init__(self, *, service_name: str, emitter: Emitter | None) -> None:
-        self._service_name = service_name
-        self._emitter = emitter
-
-    def __call__(self, logger: WrappedLogger, method: str, event: EventDict) -> str:
-        """Complete, export and render: structlog's last processor. Never raises."""
-        event.setdefault("level", "warning" if method == "warn" else method)
-        event.setdefault("logger", getattr(logger, "name", "root"))
-        return self.finish(event)
-
-    def finish(self, event: EventDict) -> str:
-        """Complete, export and render an event; an event that cannot be rendered still leaves a line."""
-        try:
-            self.complete(event)
-            self.export(event)
-            return render(event)
-        except Exception as error:
-            return json.dumps({"level": "error", "event": f"a log event could not be written: {type(error).__name__}"})
-
-    def complete(self, event: EventDict) -> None:
-        """Add time, exception and trace context."""
-        event.setdefault("timestamp", datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"))
-        flatten_exception(event)
-        self.add_context(event)
-
-    def add_context(self, event: EventDict) -> None:
-        """Add service name, trace id and span id."""
-        event["service.name"] = self._service_name
-        context = trace.get_current_span().get_span_context()
-        if context.is_valid:
-            event["trace_id"] = trace.format_trace_id(context.trace_id)
-            event["span_id"] = trace.format_span_id(context.span_id)
-
-    def export(self, event: EventDict) -> None:
-        """Hand an event to the emitter."""
-        if self._emitter is not None:
-            self._emitter.emit(event)
-
-
-def flatten_exception(event: EventDict) -> None:
-    """Replace ``exc_info`` by OpenTelemetry's three fields, if there is an exception."""
-    info = event.pop("exc_info", None)
-    if not info:
-        return
-    error = info if isinstance(info, BaseException) else info[1] if isinstance(info, tuple) else sys.exc_info()[1]
-    if error is None:
-        return
-    event["exception.type"] = type(error).__qualname__
-    event["exception.message"] = str(error)
-    event["exception.stacktrace"] = "".join(traceback.format_exception(error))
-
-
-def render(event: EventDict) -> str:
-    """Render an event as one JSON line; what people look for comes first."""
-    ordered = {key: event[key] for key in _FIRST if key in event}
-    return json.dumps({**ordered, **event}, default=str, ensure_ascii=False)
-
-
-class RecordHandler(logging.Handler):
-    """Brings records of the standard library into the stream.
-
-    Args:
-        finisher: Completes, exports and renders them.
-        is_writing: Whether they are written to standard output too; False when the host has handlers that write.
-    """
-
-    def __init__(self, finisher: EventFinisher, *, is_writing: bool) -> None:
-        super().__init__()
-        self._finisher = finisher
-        self._is_writing = is_writing
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Handle one record; never raises."""
-        try:
-            line = self._finisher.finish(event_of(record))
-        except Exception:
-            self.handleError(record)
-            return
-        if self._is_writing:
-            write_line(line)
-
-
-def event_of(record: logging.LogRecord) -> EventDict:
-    """Return the event that a record stands for; a structlog event that came this way is unpacked."""
-    event: EventDict = {key: value for key, value in vars(record).items() if key not in _RECORD_FIELDS}
-    if isinstance(record.msg, dict):
-        event.update(record.msg)
-    else:
-        event["event"] = record.getMessage()
-    event["level"] = record.levelname.lower()
-    event["logger"] = record.name
-    event["exc_info"] = record.exc_info
-    return {key: value for key, value in event.items() if not key.startswith("_")}
+    finisher: EventFinisher = field(default_factory=lambda: EventFinisher(Sinks(service_name="unknown_service")))
+    levels: Levels = field(default_factory=Levels)
+    setup: LogSetup | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,9 +84,18 @@ class LogSetup:
         if level is not None:
             logging.getLogger().setLevel(level)
 
+    def after_fork(self) -> None:
+        """Begin anew in a forked child."""
+        file = _STREAM.finisher.sinks.file
+        if file is not None:
+            file.after_fork()
+
+
+_STREAM = _Stream()
+
 
 def configure_logs(config: TelemetryConfig, emitter: Emitter | None) -> LogSetup | None:
-    """Set up structlog and the standard library.
+    """Set up structlog and the standard library, or change what was set up before.
 
     A structlog that the host has configured keeps its look and gets ids and export; root handlers of the host stay the
     only ones that write.
@@ -208,20 +103,63 @@ def configure_logs(config: TelemetryConfig, emitter: Emitter | None) -> LogSetup
     Returns:
         What was put on the root logger; None when logs are left alone.
     """
+    redactor = _redactor(config)
+    use_redactor(redactor)
     if not config.configure_logs:
         return None
-    finisher = EventFinisher(service_name=config.service_name, emitter=emitter)
-    if structlog.is_configured():
-        _join_structlog(finisher)
-    else:
-        _configure_structlog(config, finisher)
-    return _configure_standard_library(config, finisher)
+    if _STREAM.finisher.sinks.file is not None:
+        _STREAM.finisher.sinks.file.close()
+    _STREAM.finisher.sinks = _sinks(config, redactor, emitter)
+    _set_levels(Levels(config.log_level, config.log_stream.levels))
+    if _STREAM.setup is None:
+        if structlog.is_configured():
+            _join_structlog(_STREAM.finisher)
+        else:
+            _configure_structlog(_STREAM.finisher)
+        _STREAM.setup = _configure_standard_library(_STREAM.finisher)
+    if _STREAM.setup.is_owner:
+        logging.getLogger().setLevel(_STREAM.levels.default)
+    return _STREAM.setup
 
 
-def _configure_structlog(config: TelemetryConfig, finisher: EventFinisher) -> None:
+def _redactor(config: TelemetryConfig) -> Redactor:
+    settings = config.redaction
+    return Redactor(
+        is_enabled=settings.is_enabled,
+        keys=settings.keys,
+        patterns=settings.patterns,
+        callback=settings.callback,
+    )
+
+
+def _sinks(config: TelemetryConfig, redactor: Redactor, emitter: Emitter | None) -> Sinks:
+    settings = config.log_stream
+    file = LineFile(settings.file, max_bytes=settings.file_bytes, count=settings.file_count) if settings.file else None
+    return Sinks(
+        service_name=config.service_name,
+        redactor=redactor,
+        emitter=emitter,
+        console=_console(config.log_stream.format),
+        file=file,
+    )
+
+
+def _console(wanted: str) -> Console | None:
+    is_terminal = bool(getattr(sys.stdout, "isatty", bool)())
+    if wanted == "json" or (wanted == "auto" and not is_terminal):
+        return None
+    return cast("Console", structlog.dev.ConsoleRenderer(colors=is_terminal))
+
+
+def _set_levels(levels: Levels) -> None:
+    _STREAM.levels = levels
+    levels.apply()
+
+
+def _configure_structlog(finisher: EventFinisher) -> None:
     structlog.configure(
-        processors=[structlog.contextvars.merge_contextvars, finisher],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[config.log_level]),
+        processors=[finisher],
+        wrapper_class=make_leveled_logger(),
         logger_factory=StdoutLogger,
         cache_logger_on_first_use=True,
     )
@@ -232,7 +170,7 @@ def _join_structlog(finisher: EventFinisher) -> None:
     settings = structlog.get_config()
     processors: list[Processor] = settings["processors"]
     reaches_standard_library = isinstance(settings["logger_factory"], structlog.stdlib.LoggerFactory)
-    joined = _processor(finisher.add_context)
+    joined = _processor(finisher.clean_in_place)
     processors[-1:-1] = [joined] if reaches_standard_library else [joined, _processor(finisher.export, copies=True)]
 
 
@@ -242,32 +180,29 @@ def _processor(act: Callable[[EventDict], None], *, copies: bool = False) -> Pro
         if copies:
             seen.setdefault("level", method)
             seen.setdefault("logger", getattr(logger, "name", "root"))
-            flatten_exception(seen)
         act(seen)
         return event
 
     return process
 
 
-def _configure_standard_library(config: TelemetryConfig, finisher: EventFinisher) -> LogSetup:
+def _configure_standard_library(finisher: EventFinisher) -> LogSetup:
     root = logging.getLogger()
-    is_writing = not root.handlers
-    handler = RecordHandler(finisher, is_writing=is_writing)
+    is_owner = not root.handlers
+    for host in root.handlers:
+        host.addFilter(RedactingFilter(finisher))
+    handler = RecordHandler(finisher, is_writing=is_owner)
     root.addHandler(handler)
-    if is_writing:
-        root.setLevel(config.log_level)
-    for name in _SERVER_LOGGERS:
-        server = logging.getLogger(name)
-        if server.handlers and not server.propagate:
-            server.addHandler(RecordHandler(finisher, is_writing=False))
-    return LogSetup(handler=handler, is_owner=is_writing)
+    join_servers(None if is_owner else lambda: RecordHandler(finisher, is_writing=False))
+    return LogSetup(handler=handler, is_owner=is_owner)
 
 
-def get_logger(name: str = "root") -> structlog.typing.FilteringBoundLogger:
+def get_logger(name: str | None = None) -> FilteringBoundLogger:
     """Return a logger whose events are JSON lines with trace ids once `init_telemetry` has run.
 
     Args:
-        name: Usually ``__name__``.
+        name: Under which name it logs; that of the calling module when absent.
     """
-    logger: structlog.typing.FilteringBoundLogger = structlog.get_logger(name)
+    caller = name or str(sys._getframe(1).f_globals.get("__name__", "root"))
+    logger: FilteringBoundLogger = structlog.get_logger(caller)
     return logger

@@ -212,6 +212,10 @@ class ForkSafeMeterProvider(metrics.MeterProvider):
     def after_fork(self) -> None:
         """Replace the SDK's provider in a forked child: its counts and its locks belong to the parent."""
         self._lock = threading.Lock()
+        self.renew()
+
+    def renew(self) -> None:
+        """Replace the SDK's provider: every instrument starts anew."""
         self._real = self._make()
-        for meter in self._meters.values():
+        for meter in list(self._meters.values()):
             meter.move()

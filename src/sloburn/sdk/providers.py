@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from opentelemetry import _logs, metrics, trace
 from opentelemetry.context import Context
@@ -12,20 +12,33 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader, MetricsData
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
-from opentelemetry.sdk.trace.sampling import ParentBased, Sampler, TraceIdRatioBased
 
-from sloburn.sdk.config import Sampling
+from sloburn.sdk.config import TelemetryConfig
+from sloburn.sdk.ids import IDS
 from sloburn.sdk.meters import ForkSafeMeterProvider
+from sloburn.sdk.prometheus.meters import MirroredMeterProvider
+from sloburn.sdk.prometheus.process import SHOWN
+from sloburn.sdk.resource import Identity
+from sloburn.sdk.sampling import FailedTraces, WeighingSampler
+
+
+def drop(item: object) -> None:
+    """Take an item of a signal that goes nowhere."""
 
 
 class SpanQueue(SpanProcessor):
-    """Hands every sampled span that has ended to a queue.
+    """Hands every sampled span that has ended to a queue, and the spans of local traces that failed.
 
     Args:
         add: Takes the span; must neither block nor raise.
     """
 
-    def __init__(self, add: Callable[[ReadableSpan], None]) -> None:
+    def __init__(self, add: Callable[[ReadableSpan], None] = drop) -> None:
+        self._add = add
+        self._failed_traces = FailedTraces(lambda span: self._add(span))
+
+    def redirect(self, add: Callable[[ReadableSpan], None]) -> None:
+        """Hand spans to another queue from now on."""
         self._add = add
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
@@ -34,8 +47,16 @@ class SpanQueue(SpanProcessor):
     def on_end(self, span: ReadableSpan) -> None:
         """Queue the span if it is sampled."""
         context = span.get_span_context()
-        if context is not None and context.trace_flags.sampled:
+        if context is None:
+            return
+        if context.trace_flags.sampled:
             self._add(span)
+        else:
+            self._failed_traces.hold(span)
+
+    def after_fork(self) -> None:
+        """Forget spans of the parent process."""
+        self._failed_traces.clear()
 
     def shutdown(self) -> None:
         """Do nothing: the workers have their own bounded end."""
@@ -52,8 +73,16 @@ class LogQueue(LogRecordProcessor):
         add: Takes the record; must neither block nor raise.
     """
 
-    def __init__(self, add: Callable[[ReadableLogRecord], None]) -> None:
+    def __init__(self, add: Callable[[ReadableLogRecord], None] = drop) -> None:
         self._add = add
+
+    def redirect(self, add: Callable[[ReadableLogRecord], None]) -> None:
+        """Hand records to another queue from now on."""
+        self._add = add
+
+    def add(self, record: ReadableLogRecord) -> None:
+        """Queue a record that is complete."""
+        self._add(record)
 
     def on_emit(self, log_record: ReadWriteLogRecord) -> None:
         """Queue a read-only copy of the record, without its context: a context keeps a whole request alive."""
@@ -90,67 +119,112 @@ class MetricReading:
         return self._reader.get_metrics_data()
 
 
+class DirectLoggerProvider(LoggerProvider):
+    """A logger provider that says when its only processor is our queue: then a record need not pass through the SDK.
+
+    The SDK's path costs as much as all else that a log line costs together, mostly to copy attributes.
+    """
+
+    only_queue: LogQueue | None = None
+    _processors = 0
+
+    def add_log_record_processor(self, log_record_processor: LogRecordProcessor) -> None:
+        """Register a processor; with a second one, or a foreign one, every record goes the SDK's way."""
+        self._processors += 1
+        is_only = self._processors == 1 and isinstance(log_record_processor, LogQueue)
+        self.only_queue = log_record_processor if is_only else None  # type: ignore[assignment]
+        super().add_log_record_processor(log_record_processor)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Providers:
-    """Where tracers, meters and loggers come from.
+    """Where tracers, meters and loggers come from, and what connects them with a pipeline.
 
     Args:
         tracer: Ours, or the one that the host had set before.
         meter: Ours, or the one that the host had set before.
         logger: Ours, or the one that the host had set before.
+        identity: Describes this process.
+        reading: The current metrics.
+        spans: Takes spans that have ended.
+        logs: Takes log records.
+        sampler: Ours; None when the host's provider has its own.
     """
 
     tracer: trace.TracerProvider
     meter: metrics.MeterProvider
     logger: _logs.LoggerProvider
+    identity: Identity | None = None
+    reading: MetricReading = field(default_factory=MetricReading)
+    spans: SpanQueue = field(default_factory=SpanQueue)
+    logs: LogQueue = field(default_factory=LogQueue)
+    sampler: WeighingSampler | None = None
 
     def after_fork(self) -> None:
-        """Start the instruments anew in a forked child; the SDK renews the rest by itself."""
-        if isinstance(self.meter, ForkSafeMeterProvider):
+        """Start the instruments anew in a forked child, as another instance."""
+        if self.identity is not None:
+            self.identity.after_fork()
+        self.spans.after_fork()
+        if isinstance(self.meter, MirroredMeterProvider):
             self.meter.after_fork()
 
+    def reconfigure(self, config: TelemetryConfig) -> None:
+        """Go on under other settings: the same providers, because the world has got hold of them."""
+        if self.identity is not None and dict(config.resource_attributes) != self.identity.configured:
+            self.identity.reconfigure(config)
+            if isinstance(self.meter, MirroredMeterProvider) and isinstance(self.meter.real, ForkSafeMeterProvider):
+                self.meter.real.renew()
+        if self.sampler is not None:
+            self.sampler.sampling = config.sampling
 
-def make_sampler(sampling: Sampling) -> Sampler:
-    """Return the SDK's sampler for the settings."""
-    root = TraceIdRatioBased(sampling.ratio)
-    return ParentBased(root) if sampling.parent_based else root
+
+def make_providers(config: TelemetryConfig) -> Providers:
+    """Return the global providers: the host's where it has set them, else new ones."""
+    identity, reading, sampler = Identity(config), MetricReading(), WeighingSampler(config.sampling)
+    spans, logs = SpanQueue(), LogQueue()
+    tracer, is_sampler_ours = _make_tracer_provider(identity, sampler)
+    tracer.add_span_processor(spans)
+    logger = _make_logger_provider(identity)
+    logger.add_log_record_processor(logs)
+    return Providers(
+        tracer=tracer,
+        meter=_make_meter_provider(identity, reading),
+        logger=logger,
+        identity=identity,
+        reading=reading,
+        spans=spans,
+        logs=logs,
+        sampler=sampler if is_sampler_ours else None,
+    )
 
 
-def make_tracer_provider(resource: Resource, sampling: Sampling) -> TracerProvider:
-    """Return the global tracer provider: the host's if it has set one, else a new one."""
+def _make_tracer_provider(identity: Identity, sampler: WeighingSampler) -> tuple[TracerProvider, bool]:
     current = trace.get_tracer_provider()
     if isinstance(current, TracerProvider):
-        return current
-    provider = TracerProvider(resource=resource, sampler=make_sampler(sampling), shutdown_on_exit=False)
+        return current, False
+    provider = TracerProvider(resource=identity.resource, sampler=sampler, id_generator=IDS, shutdown_on_exit=False)
     trace.set_tracer_provider(provider)
-    return provider
+    return provider, True
 
 
-def make_logger_provider(resource: Resource) -> LoggerProvider:
-    """Return the global logger provider: the host's if it has set one, else a new one."""
+def _make_logger_provider(identity: Identity) -> LoggerProvider:
     current = _logs.get_logger_provider()
     if isinstance(current, LoggerProvider):
         return current
-    provider = LoggerProvider(resource=resource, shutdown_on_exit=False)
+    provider = DirectLoggerProvider(resource=identity.resource, shutdown_on_exit=False)
     _logs.set_logger_provider(provider)
     return provider
 
 
-def make_meter_provider(resource: Callable[[], Resource], reading: MetricReading) -> metrics.MeterProvider:
-    """Return the global meter provider: the host's if it has set one, else a new one that survives forks.
-
-    Args:
-        resource: Describes the process that asks; asked again in forked children.
-        reading: Gets the reader.
-    """
+def _make_meter_provider(identity: Identity, reading: MetricReading) -> metrics.MeterProvider:
     current = metrics.get_meter_provider()
     if isinstance(current, MeterProvider):
         current.add_metric_reader(reading.replace())
-        return current
+        return MirroredMeterProvider(current, SHOWN.mirror)
 
     def make() -> MeterProvider:
-        return MeterProvider(resource=resource(), metric_readers=[reading.replace()], shutdown_on_exit=False)
+        return MeterProvider(resource=identity.resource, metric_readers=[reading.replace()], shutdown_on_exit=False)
 
-    provider = ForkSafeMeterProvider(make)
+    provider = MirroredMeterProvider(ForkSafeMeterProvider(make), SHOWN.mirror)
     metrics.set_meter_provider(provider)
     return provider

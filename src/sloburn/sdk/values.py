@@ -17,6 +17,7 @@ Choice = TypeVar("Choice")
 _BOOLEANS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
 _MOST_SECONDS = 86_400.0
 _LEAST_SECONDS = 0.01
+_MOST_BOUNDARIES = 50
 
 
 def boolean(raw: object) -> bool:
@@ -139,6 +140,35 @@ def paths(raw: object) -> frozenset[str]:
     if not isinstance(parts, Iterable):
         raise ValueError(f"{_shown(raw)} is not a list of paths such as /health,/metrics")
     return frozenset("/" + str(part).strip().strip("/") for part in parts if str(part).strip())
+
+
+def names(raw: object) -> frozenset[str]:
+    """Read names: ``httpx,redis`` or any iterable of them."""
+    parts = raw.split(",") if isinstance(raw, str) else raw
+    if not isinstance(parts, Iterable):
+        raise ValueError(f"{_shown(raw)} is not a list of names")
+    return frozenset(str(part).strip().lower() for part in parts if str(part).strip())
+
+
+def header_name(raw: object) -> str:
+    """Read the name of a request header, in lower case; ``none`` gives an empty one."""
+    name = text(raw).lower()
+    if name in ("none", "off"):
+        return ""
+    if not name.isascii() or not name.replace("-", "").replace("_", "").isalnum():
+        raise ValueError(f"{_shown(raw)} is not the name of a header")
+    return name
+
+
+def boundaries(raw: object) -> tuple[float, ...]:
+    """Read bucket boundaries in seconds: ``0.2,0.4`` or any iterable of numbers."""
+    parts = raw.split(",") if isinstance(raw, str) else raw
+    if not isinstance(parts, Iterable):
+        raise ValueError(f"{_shown(raw)} is not a list of seconds such as 0.2,0.4")
+    read = tuple(sorted({_number(part) for part in parts if str(part).strip()}))
+    if any(bound <= 0 for bound in read) or len(read) > _MOST_BOUNDARIES:
+        raise ValueError(f"does not hold up to {_MOST_BOUNDARIES} numbers of seconds above zero")
+    return read
 
 
 def _number(raw: object) -> float:

@@ -9,25 +9,27 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from sloburn.alerts.sender import AlertmanagerSender
 from sloburn.clock import Clock
 from sloburn.errors import ConfigError
 from sloburn.otlp.anyvalue import any_value
 from sloburn.outputs.board import Board
-from sloburn.outputs.exposition import TallyKind, TallySample
+from sloburn.outputs.pages import PageSettings
 from sloburn.outputs.web import page_app
-from sloburn.receiver.grpc import start_grpc
+from sloburn.receiver.grpc import GrpcServer, start_grpc
 from sloburn.receiver.http import otlp_http_app
-from sloburn.receiver.limits import Limits
+from sloburn.receiver.intake import Intake
 from sloburn.receiver.tally import Tally
 from sloburn.server.config import Address, ProcessorConfig
+from sloburn.server.door import Door, make_door
 from sloburn.server.listeners import HttpServer, bind, bound_to
 from sloburn.server.pipeline import Pipeline
+from sloburn.server.records import Scribe
 from sloburn.server.recovery import restore
+from sloburn.server.samples import alert_samples, request_samples, seen_samples
 from sloburn.server.storage import Store
 from sloburn.sli.engine import Engine
 from sloburn.sli.status import Snapshot
-from sloburn.slo import naming
-from sloburn.slo.clamp import clamp_notes
 from sloburn.spec import load_slos
 
 log = logging.getLogger("sloburn.server")
@@ -57,14 +59,14 @@ async def serve(config: ProcessorConfig, clock: Clock, announce: Callable[[Addre
         SpecError: An SLO document is wrong.
         StorageError: The store cannot be used.
     """
-    engine, store = open_engine(config, clock)
+    engine, store, scribe = open_engine(config, clock)
     try:
-        await _serve(config, clock, engine, store, announce)
+        await _serve(config, clock, engine, store, scribe, announce)
     finally:
         store.close()
 
 
-def open_engine(config: ProcessorConfig, clock: Clock) -> tuple[Engine, Store]:
+def open_engine(config: ProcessorConfig, clock: Clock) -> tuple[Engine, Store, Scribe]:
     """Read the SLOs and bring an engine to where the store is.
 
     Raises:
@@ -76,49 +78,77 @@ def open_engine(config: ProcessorConfig, clock: Clock) -> tuple[Engine, Store]:
         raise ConfigError("no SLO documents are named; expected for instance --slos slos.yaml")
     slos = load_slos([Path(path) for path in config.slos])
     for slo in slos:
-        for note in clamp_notes(slo):
+        for note in slo.alerting.notes:
             log.warning("%s: %s", slo.name, note)
     store = Store(config.data, clock.now_unix_nano())
     engine = Engine(slos, any_value, epoch=store.epoch, time_scale=config.time_scale)
-    applied = restore(engine, store.load())
+    scribe, applied = restore(engine, store)
     log.info("%d SLOs; %s holds %d commits since its last checkpoint", len(slos), config.data, applied)
-    return engine, store
+    return engine, store, scribe
 
 
 async def _serve(
-    config: ProcessorConfig, clock: Clock, engine: Engine, store: Store, announce: Callable[[Addresses], None]
+    config: ProcessorConfig,
+    clock: Clock,
+    engine: Engine,
+    store: Store,
+    scribe: Scribe,
+    announce: Callable[[Addresses], None],
 ) -> None:
     loop = asyncio.get_running_loop()
-    board, tally = Board(), Tally()
-    limits = Limits(max_body_bytes=config.max_body_bytes)
+    board, tally, door = Board(), Tally(), make_door(config)
 
     def publish(snapshot: Snapshot) -> None:
         loop.call_soon_threadsafe(board.publish, snapshot)
 
-    pipeline = Pipeline(engine, store, clock, publish)
-    otlp_socket = bind(config.otlp_http, "otlp_http")
-    page_socket = bind(config.listen, "listen")
-    grpc_server = await start_grpc(
-        pipeline, host=config.otlp_grpc.host, port=config.otlp_grpc.port, limits=limits, tally=tally
+    pipeline = Pipeline(engine, store, scribe, clock, publish)
+    otlp_app = otlp_http_app(pipeline, limits=door.limits, tally=tally, auth=door.auth)
+    sender = AlertmanagerSender(config.alertmanager, config.page_url)
+    otlp_socket, page_socket = bind(config.otlp_http, "otlp_http"), bind(config.listen, "listen")
+    bind(config.otlp_grpc, "otlp_grpc").close()  # gRPC binds for itself, and complains in its own way
+    bound = f"{'https' if door.tls else 'http'}://{bound_to(otlp_socket)}"
+    pages = page_app(
+        board,
+        tallies=lambda: (
+            *request_samples(tally),
+            *alert_samples(sender),
+            *seen_samples(engine.seen, clock.now_unix_nano()),
+        ),
+        settings=PageSettings(otlp_endpoint=bound, trace_url=config.trace_url),
     )
     servers = {
-        HttpServer(otlp_http_app(pipeline, limits=limits, tally=tally)): otlp_socket,
-        HttpServer(page_app(board, tallies=lambda: _samples(tally))): page_socket,
+        HttpServer(otlp_app, door.tls.context() if door.tls else None): otlp_socket,
+        HttpServer(pages): page_socket,
     }
+    grpc_server = await _start_grpc(config, pipeline, tally, door)
     pipeline.start()
+    telling = asyncio.create_task(_tell(sender, board))
     running = {server: asyncio.create_task(server.serve(sockets=[sock])) for server, sock in servers.items()}
-    announce(
-        Addresses(
-            listen=bound_to(page_socket),
-            otlp_http=bound_to(otlp_socket),
-            otlp_grpc=Address(config.otlp_grpc.host, grpc_server.port),
-        )
-    )
+    otlp_grpc = Address(config.otlp_grpc.host, grpc_server.port)
+    announce(Addresses(listen=bound_to(page_socket), otlp_http=bound_to(otlp_socket), otlp_grpc=otlp_grpc))
     await _until_stopped(loop)
     board.close()
+    await telling
     await asyncio.gather(grpc_server.stop(GRPC_GRACE_SECONDS), *(server.stop(task) for server, task in running.items()))
     await asyncio.to_thread(pipeline.stop)
     log.info("stopped; everything that was acknowledged is stored")
+
+
+async def _tell(sender: AlertmanagerSender, board: Board) -> None:
+    with board.subscribe() as snapshots:
+        await sender.run(snapshots.next)
+
+
+async def _start_grpc(config: ProcessorConfig, intake: Intake, tally: Tally, door: Door) -> GrpcServer:
+    return await start_grpc(
+        intake,
+        host=config.otlp_grpc.host,
+        port=config.otlp_grpc.port,
+        limits=door.limits,
+        tally=tally,
+        auth=door.auth,
+        tls=door.tls,
+    )
 
 
 async def _until_stopped(loop: asyncio.AbstractEventLoop) -> None:
@@ -126,16 +156,3 @@ async def _until_stopped(loop: asyncio.AbstractEventLoop) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
     await stopped.wait()
-
-
-def _samples(tally: Tally) -> list[TallySample]:
-    return [
-        TallySample(
-            name=naming.REQUESTS_TOTAL,
-            kind=TallyKind.COUNTER,
-            help="OTLP requests answered, by signal, protocol and answer.",
-            labels=(("signal", key.signal or ""), ("protocol", key.wire), ("code", key.code)),
-            value=count,
-        )
-        for key, count in sorted(tally.requests().items(), key=lambda item: tuple(map(str, item[0])))
-    ]

@@ -16,6 +16,8 @@ from sloburn.spec.syntax import compose
 
 PREFIX = "SLOBURN_"
 MAX_PORT = 65535
+
+_LISTS = ("slos", "alertmanager")
 MAX_TIME_SCALE = 3600
 
 
@@ -40,6 +42,13 @@ class ProcessorConfig:
         otlp_http: Where OTLP/HTTP is received.
         otlp_grpc: Where OTLP/gRPC is received.
         listen: Where page, API and metrics are served.
+        tls_certificate: Certificate of both receivers (PEM); None for plain text.
+        tls_key: Its key.
+        tls_client_authority: Whose certificates senders must show; None to ask for none.
+        bearer_token_file: File that holds the token senders must show; None to ask for none.
+        alertmanager: Addresses of Alertmanagers that are told of every alert.
+        page_url: Address under which people reach the status page, for links in alerts.
+        trace_url: Address of a trace in a trace viewer, with ``{trace_id}`` in it, for links on the page.
         max_body_bytes: Largest request taken, before and after inflation.
         time_scale: How many times faster than written every window runs; 1 in production.
     """
@@ -49,6 +58,13 @@ class ProcessorConfig:
     otlp_http: Address = Address("127.0.0.1", 4318)
     otlp_grpc: Address = Address("127.0.0.1", 4317)
     listen: Address = Address("127.0.0.1", 4321)
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+    tls_client_authority: Path | None = None
+    bearer_token_file: Path | None = None
+    alertmanager: tuple[str, ...] = ()
+    page_url: str = ""
+    trace_url: str = ""
     max_body_bytes: int = 64 * 1024 * 1024
     time_scale: int = 1
 
@@ -90,7 +106,7 @@ def load_config(
         except ValueError as error:
             problems.append(f"{setting.place}: {error}")
     config = ProcessorConfig() if problems else ProcessorConfig(**values)
-    problems += () if problems else _clashes(config)
+    problems += () if problems else (*_clashes(config), *_incomplete_tls(config))
     if problems:
         raise ConfigError("\n".join(problems))
     return config
@@ -114,7 +130,7 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Setting]:
     for key in _keys():
         text = environ.get(PREFIX + key.upper(), "")
         if text:
-            texts = tuple(text.split(",")) if key == "slos" else (text,)
+            texts = tuple(text.split(",")) if key in _LISTS else (text,)
             settings[key] = Setting(texts=texts, place=PREFIX + key.upper())
     return settings
 
@@ -160,8 +176,27 @@ def _address(setting: Setting) -> Address:
 
 def _path(setting: Setting) -> Path:
     if not _one(setting):
-        raise ValueError("found nothing; expected a folder")
+        raise ValueError("found nothing; expected a path")
     return setting.base / _one(setting)
+
+
+def _url(text: str) -> str:
+    if not text.startswith(("http://", "https://")) or len(text.split("/")[2]) == 0:
+        raise ValueError(f"found {text!r}; expected an address such as http://127.0.0.1:9093")
+    return text
+
+
+def _trace_url(text: str) -> str:
+    if "{trace_id}" not in text:
+        raise ValueError(f"found {text!r}; expected an address such as http://127.0.0.1:16686/trace/{{trace_id}}")
+    return _url(text)
+
+
+def _file(setting: Setting) -> Path:
+    path = _path(setting)
+    if not path.is_file():
+        raise ValueError(f"found {str(path)!r}, which is no file; expected one that can be read")
+    return path
 
 
 def _paths(setting: Setting) -> tuple[Path, ...]:
@@ -186,6 +221,13 @@ _READERS: dict[str, Callable[[Setting], object]] = {
     "otlp_http": _address,
     "otlp_grpc": _address,
     "listen": _address,
+    "tls_certificate": _file,
+    "tls_key": _file,
+    "tls_client_authority": _file,
+    "bearer_token_file": _file,
+    "alertmanager": lambda setting: tuple(_url(text) for text in setting.texts),
+    "page_url": lambda setting: _url(_one(setting)),
+    "trace_url": lambda setting: _trace_url(_one(setting)),
     "max_body_bytes": _whole(1024, 2**31 - 1),
     "time_scale": _whole(1, MAX_TIME_SCALE),
 }
@@ -198,3 +240,10 @@ def _clashes(config: ProcessorConfig) -> Iterable[str]:
         other = used.setdefault(address, key)
         if other != key and address.port:
             yield f"{other} and {key} are both {address}; expected three different addresses"
+
+
+def _incomplete_tls(config: ProcessorConfig) -> Iterable[str]:
+    if (config.tls_certificate is None) is not (config.tls_key is None):
+        yield "tls_certificate and tls_key belong together; expected both or neither"
+    elif config.tls_client_authority and not config.tls_certificate:
+        yield "tls_client_authority asks senders for certificates; expected tls_certificate and tls_key beside it"

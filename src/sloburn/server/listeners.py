@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Generator
 from contextlib import contextmanager
 
@@ -44,12 +45,19 @@ def bound_to(sock: socket.socket) -> Address:
 
 
 class HttpServer(uvicorn.Server):
-    """A server that leaves signals to the processor."""
+    """A server that leaves signals to the processor.
 
-    def __init__(self, app: Starlette) -> None:
+    Args:
+        app: What it serves.
+        tls: Its side of TLS; None for plain text.
+    """
+
+    def __init__(self, app: Starlette, tls: ssl.SSLContext | None = None) -> None:
         config = uvicorn.Config(
             app,
             lifespan="off",
+            ws="none",
+            ssl_context_factory=(lambda *_: tls) if tls else None,
             access_log=False,
             log_level="warning",
             server_header=False,

@@ -21,19 +21,20 @@ from sloburn.otlp.decode import decode
 from sloburn.otlp.messages import Request
 from sloburn.otlp.signal import Encoding, Signal
 from sloburn.receiver.intake import Receipt
-from sloburn.server.records import write_alerts, write_checkpoint, write_commit
+from sloburn.server.records import Scribe, write_alerts
 from sloburn.server.storage import Store
 from sloburn.sli.commit import Commit
 from sloburn.sli.engine import Engine
 from sloburn.sli.series import SeriesKey
 from sloburn.sli.status import Snapshot
-from sloburn.slo.alerting import Alert
+from sloburn.slo.alerting import Alert, AlertState
 
 log = logging.getLogger("sloburn.pipeline")
 
 BATCH_BYTES = 16 * 1024 * 1024
 TICK_SECONDS = 1.0
-SOON_SECONDS = 0.2  # after telemetry came, the next look is taken so soon
+SOON_SECONDS = 0.2  # after telemetry came, the next look is taken so soon, unless looking takes long:
+MAX_LOOKING = 0.05  # the share of the time that may go into looks that are taken early
 CHECKPOINT_SECONDS = 15.0
 
 
@@ -52,19 +53,24 @@ class Pipeline:
     Args:
         engine: Counts; used by no other thread once `start` was called.
         store: Keeps; likewise.
+        scribe: Writes the engine's commits for the store.
         clock: Tells the time.
         publish: Takes every new snapshot; called in the pipeline's thread.
     """
 
-    def __init__(self, engine: Engine, store: Store, clock: Clock, publish: Callable[[Snapshot], None]) -> None:
+    def __init__(
+        self, engine: Engine, store: Store, scribe: Scribe, clock: Clock, publish: Callable[[Snapshot], None]
+    ) -> None:
         self._engine = engine
         self._store = store
+        self._scribe = scribe
         self._clock = clock
         self._publish = publish
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="sloburn-pipeline", daemon=True)
         self._saved: dict[SeriesKey, tuple[Alert, ...]] = {key: one.alerts for key, one in engine.series.items()}
         self._next_tick = 0.0
+        self._soon = 0.0  # no look is taken before that for new telemetry alone
         self._next_checkpoint = 0.0
         self._trouble = ""
 
@@ -100,7 +106,7 @@ class Pipeline:
             batch, running = self._take()
             if batch:
                 self._process(batch)
-                self._next_tick = min(self._next_tick, monotonic() + SOON_SECONDS)
+                self._next_tick = min(self._next_tick, max(self._soon, monotonic() + SOON_SECONDS))
             self._checkpoint_if_due(force=not running)
 
     def _take(self) -> tuple[list[_Job], bool]:
@@ -151,7 +157,8 @@ class Pipeline:
                 continue
             job.receipt = self._prepare(job.signal, request, now, commit)
         if not commit.is_empty:
-            self._store.append(now, *write_commit(commit))
+            self._store.append(now, *self._scribe.write(commit))
+            self._scribe.written()
             self._report("")
         self._engine.apply(commit)
 
@@ -170,13 +177,15 @@ class Pipeline:
     def _tick_if_due(self) -> None:
         if monotonic() < self._next_tick:
             return
-        self._next_tick = monotonic() + TICK_SECONDS
+        began = monotonic()
+        self._next_tick = began + TICK_SECONDS
         try:
             snapshot = self._engine.tick(self._clock.now_unix_nano())
             self._save_alerts()
             self._publish(snapshot)
         except Exception:  # counting must go on whatever evaluation meets
             log.exception("the SLOs could not be evaluated")
+        self._soon = monotonic() + (monotonic() - began) / MAX_LOOKING
 
     def _save_alerts(self) -> None:
         changed = {
@@ -198,11 +207,12 @@ class Pipeline:
         self._next_checkpoint = monotonic() + CHECKPOINT_SECONDS
         now = self._clock.now_unix_nano()
         try:
-            self._store.checkpoint(write_checkpoint(self._engine, now), now)
+            checkpoint = self._scribe.checkpoint(now)
+            self._store.checkpoint(checkpoint, now)
         except StorageError as error:
             self._report(str(error))
         else:
-            self._engine.mark_clean()
+            self._scribe.kept(checkpoint)
 
     def _report(self, trouble: str) -> None:
         """Say once that the store fails, and once that it works again."""
@@ -225,6 +235,6 @@ def _resolve(answer: asyncio.Future[Receipt], receipt: Receipt | Exception) -> N
 def _announce(key: SeriesKey, before: tuple[Alert, ...], after: tuple[Alert, ...]) -> None:
     states = {alert.severity: alert.state for alert in before}
     for alert in after:
-        if alert.state is not states.get(alert.severity):
+        if alert.state is not states.get(alert.severity, AlertState.INACTIVE):
             group = " ".join(f"{name}={value}" for name, value in key.group)
             log.warning("%s %s of %s %s", alert.state.value, alert.severity.value, key.slo, group)

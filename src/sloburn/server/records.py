@@ -1,42 +1,154 @@
-"""How the engine's values are written in the store, and read back: JSON for what is small, bytes for what is many."""
+"""How the engine's values are written in the store, and read back: JSON for what is rare, bytes for what is many."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+import struct
+from array import array
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from sloburn.errors import StorageCorrupt
+from sloburn.sli.block import Block
 from sloburn.sli.commit import Commit
-from sloburn.sli.dedupe import SPAN_KEY_BYTES
+from sloburn.sli.dedupe import SPAN_KEY_BYTES, pack_keys
 from sloburn.sli.engine import Engine
-from sloburn.sli.ledger import Block
+from sloburn.sli.outcome import Outcome
 from sloburn.sli.series import Series, SeriesKey
 from sloburn.sli.status import FailingTrace
 from sloburn.sli.temporality import StreamState
 from sloburn.slo.alerting import Alert, AlertState
-from sloburn.slo.budget import Count
 from sloburn.slo.model import Severity
+
+_FAILING = tuple(field.name for field in fields(FailingTrace))
+_PILE = struct.Struct("<qI")  # the slice of a pile of span keys, and how many follow
+_STREAM = struct.Struct("<QQHH")  # start, time, bounds, values
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A journal row: its number, when it was written, the changes as JSON, the keys of counted spans."""
+    """A journal row: its number, when it was written, and what it holds.
+
+    Args:
+        number: Its own.
+        at_unix_nano: When it was written.
+        told: What is rare, as JSON: names of series, meanings of outcomes, evidence; empty if there is nothing.
+        counts: Outcome, slice and events in turn, 64 bits each.
+        streams: New state of metric streams.
+        seen: Keys of the spans that were counted.
+    """
 
     number: int
     at_unix_nano: int
-    changes: str
+    told: str
+    counts: bytes
+    streams: bytes
     seen: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """Rows for the store: blocks that changed, blocks that are gone, state of series, state of streams."""
+    """Rows for the store: what changed since the last one, and what is gone."""
 
-    blocks: list[tuple[str, int, int, bytes]]
-    gone: list[tuple[str, int, int]]
-    series: list[tuple[str, str]]
-    streams: list[tuple[bytes, str]]
+    series: list[tuple[int, str, str]]
+    blocks: list[tuple[int, int, int, bytes]]
+    gone: list[tuple[int, int, int]]
+    evidence: list[tuple[int, str]]
+    faded: list[tuple[int]]
+    streams: list[tuple[bytes, bytes]]
+    ended: list[tuple[bytes]]
+
+
+class Scribe:
+    """Writes commits so that the journal explains itself, and says each thing once.
+
+    A series is named by a number and an outcome by another. What they mean is told in the first row that uses them:
+    series for good, outcomes anew after every checkpoint, because a restart reads only the rows after it.
+
+    Args:
+        engine: Whose commits.
+        named: Numbers of the series that the store knows.
+        evidence: Numbers of the bad events that the store holds.
+    """
+
+    def __init__(self, engine: Engine, named: Iterable[int] = (), evidence: Iterable[int] = ()) -> None:
+        self._engine = engine
+        self._named = set(named)
+        self._told: set[int] = set()
+        self._evidence = set(evidence)
+        self._new: tuple[set[int], set[int]] = (set(), set())
+
+    def write(self, commit: Commit) -> tuple[str, bytes, bytes, bytes]:
+        """Return the durable part of a commit, as `Row` has it; call `written` once it is durable."""
+        outcomes = {outcome.number: outcome for outcome, _ in commit.counts}
+        new = {number: outcome for number, outcome in outcomes.items() if number not in self._told}
+        members = {member for outcome in new.values() for member in (*outcome.good, *outcome.bad)} - self._named
+        self._new = (set(new), members)
+        told = {
+            "series": [[number, write_series_key(self._engine.groups.key_of(number))] for number in sorted(members)],
+            "outcomes": [[number, outcome.good, outcome.bad] for number, outcome in new.items()],
+            "evidence": [
+                [outcome.number, [*map(_failing_record, found)]] for outcome, found in commit.evidence.items()
+            ],
+        }
+        counts = array("q")
+        for (outcome, at), events in commit.counts.items():
+            counts.extend((outcome.number, at, events))
+        return _dump(told) if any(told.values()) else "", counts.tobytes(), _streams(commit), _keys(commit)
+
+    def written(self) -> None:
+        """Note that what was written last is durable."""
+        told, named = self._new
+        self._told |= told
+        self._named |= named
+
+    def checkpoint(self, now: int) -> Checkpoint:
+        """Return what changed since the engine was last marked clean; call `kept` once it is durable."""
+        engine = self._engine
+        engine.settle()
+        series, blocks, gone = [], [], []
+        held: dict[int, FailingTrace] = {}
+        for key, one in engine.series.items():
+            number = engine.groups.number(key)
+            held.update(one.failing)
+            touched = any(ring.dirty for ring in one.ledger.rings)
+            gone += [(number, tier, block) for tier, block in one.ledger.prune(now)]
+            if touched:
+                series.append((number, write_series_key(key), _dump(_series_state(one))))
+                blocks += _dirty_blocks(number, one)
+        fresh = [(number, _dump(_failing_record(held[number]))) for number in sorted(held.keys() - self._evidence)]
+        faded = [(number,) for number in sorted(self._evidence - held.keys())]
+        ended = [(key,) for key in engine.forget_streams(now)]
+        streams = [(key, _write_stream(engine.streams[key])) for key in sorted(engine.dirty_streams)]
+        return Checkpoint(
+            series=series, blocks=blocks, gone=gone, evidence=fresh, faded=faded, streams=streams, ended=ended
+        )
+
+    def kept(self, checkpoint: Checkpoint) -> None:
+        """Note that a checkpoint is durable."""
+        self._engine.mark_clean()
+        self._told.clear()
+        self._evidence.difference_update(number for (number,) in checkpoint.faded)
+        self._evidence.update(number for number, _ in checkpoint.evidence)
+        self._named.update(number for number, _, _ in checkpoint.series)
+
+
+def _dirty_blocks(number: int, series: Series) -> list[tuple[int, int, int, bytes]]:
+    return [
+        (number, tier, block, ring.blocks[block].to_bytes())
+        for tier, ring in enumerate(series.ledger.rings)
+        for block in sorted(ring.dirty)
+    ]
+
+
+def _keys(commit: Commit) -> bytes:
+    piles = ((_PILE.pack(at, len(keys)), pack_keys(keys)) for at, keys in commit.seen.items() if keys)
+    return b"".join(part for pile in piles for part in pile)
+
+
+def _streams(commit: Commit) -> bytes:
+    return b"".join(part for key, state in commit.streams.items() for part in (key, _write_stream(state)))
 
 
 def write_series_key(key: SeriesKey) -> str:
@@ -57,85 +169,88 @@ def read_series_key(text: str) -> SeriesKey:
         raise StorageCorrupt(f"{text!r} is no series") from error
 
 
-def write_commit(commit: Commit) -> tuple[str, bytes]:
-    """Return the durable part of a commit: what changes counts, streams and evidence, and the keys of its spans."""
-    keys = {key: number for number, key in enumerate(dict.fromkeys(key for key, _ in commit.counts))}
-    changes = {
-        "series": [[key.slo, key.generation, key.group] for key in keys],
-        "counts": [[keys[key], at, good, bad] for (key, at), (good, bad) in commit.counts.items()],
-        "evidence": [[keys[key], asdict(failing)] for key, failing in commit.evidence if key in keys],
-        "streams": [[key.hex(), _stream(state)] for key, state in commit.streams.items()],
-    }
-    return _dump(changes), b"".join(commit.seen)
+class Reader:
+    """Reads journal rows in their order, and remembers what was told.
+
+    Args:
+        engine: Whose series and outcomes they name.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._outcomes: dict[int, Outcome] = {}
+
+    def read(self, row: Row) -> Commit:
+        """Read a commit back from its row, without its span keys: see `read_keys`.
+
+        Raises:
+            StorageCorrupt: The row is something else.
+        """
+        try:
+            return self._read(row)
+        except (ValueError, TypeError, KeyError, IndexError, struct.error) as error:
+            raise StorageCorrupt(f"journal row {row.number} cannot be read back: {error!r}") from error
+
+    def _read(self, row: Row) -> Commit:
+        commit = Commit(now=row.at_unix_nano)
+        told = json.loads(row.told) if row.told else {"series": [], "outcomes": [], "evidence": []}
+        for number, name in told["series"]:
+            self._engine.groups.name(number, read_series_key(name))
+        for number, good, bad in told["outcomes"]:
+            for member in (*good, *bad):
+                self._engine.groups.key_of(member)
+            self._outcomes[number] = self._engine.outcome(good, bad)
+        for number, found in told["evidence"]:
+            commit.evidence[self._outcomes[number]] = [read_failing(record) for record in found]
+        counts = array("q", row.counts)
+        for number, at, events in zip(counts[0::3], counts[1::3], counts[2::3], strict=True):
+            commit.count(self._outcomes[number], at, events)
+        at = 0
+        while at < len(row.streams):
+            state, end = _stream_at(row.streams, at + 16)
+            commit.streams[row.streams[at : at + 16]] = state
+            at = end
+        return commit
 
 
-def read_commit(row: Row) -> Commit:
-    """Read a commit back from its journal row.
+def read_keys(row: Row) -> list[tuple[int, bytes]]:
+    """Return slices and packed keys of a row.
 
     Raises:
-        StorageCorrupt: The row is something else.
+        StorageCorrupt: They are something else.
     """
-    commit = Commit(seen=set(read_keys(row.seen)))
-    try:
-        changes = json.loads(row.changes)
-        keys = [SeriesKey(slo, text, tuple((n, v) for n, v in group)) for slo, text, group in changes["series"]]
-        commit.counts = {(keys[number], at): [good, bad] for number, at, good, bad in changes["counts"]}
-        commit.evidence = [(keys[number], _failing(record)) for number, record in changes["evidence"]]
-        commit.streams = {bytes.fromhex(key): _read_stream(state) for key, state in changes["streams"]}
-    except (ValueError, TypeError, KeyError, IndexError) as error:
-        raise StorageCorrupt(f"journal row {row.number} cannot be read back: {error}") from error
-    return commit
+    piles, at, seen = [], 0, row.seen
+    while at < len(seen):
+        if at + _PILE.size > len(seen):
+            raise StorageCorrupt(f"the span keys of journal row {row.number} cannot be read back")
+        begin, count = _PILE.unpack_from(seen, at)
+        at += _PILE.size
+        piles.append((begin, seen[at : at + count * SPAN_KEY_BYTES]))
+        at += count * SPAN_KEY_BYTES
+    if at != len(seen):
+        raise StorageCorrupt(f"the span keys of journal row {row.number} cannot be read back")
+    return piles
 
 
-def read_keys(seen: bytes) -> list[bytes]:
-    """Cut the keys of a row apart."""
-    return [seen[at : at + SPAN_KEY_BYTES] for at in range(0, len(seen), SPAN_KEY_BYTES)]
-
-
-def write_checkpoint(engine: Engine, now: int) -> Checkpoint:
-    """Return what changed since the engine was last marked clean."""
-    blocks, gone, states = [], [], []
-    for key, series in engine.series.items():
-        text, touched = write_series_key(key), False
-        for tier, ring in enumerate(series.ledger.rings):
-            touched = touched or bool(ring.dirty)
-            gone += [(text, tier, number) for number in ring.prune(now)]
-            blocks += [(text, tier, number, ring.blocks[number].to_bytes()) for number in sorted(ring.dirty)]
-        if touched:
-            states.append((text, _dump(_series_state(series))))
-    streams = [(key, _dump(_stream(engine.streams[key]))) for key in sorted(engine.dirty_streams)]
-    return Checkpoint(blocks=blocks, gone=gone, series=states, streams=streams)
-
-
-def restore_block(engine: Engine, key: SeriesKey, tier: int, number: int, cells: bytes) -> None:
-    """Put a stored block back; blocks of series that no SLO counts any more are passed over.
+def read_block(cells: bytes) -> Block:
+    """Read a stored block.
 
     Raises:
         StorageCorrupt: It is no block.
     """
-    series = engine.open(key)
-    if series is None:
-        return
     try:
-        series.ledger.rings[tier].blocks[number] = Block.from_bytes(cells)
-    except (ValueError, IndexError) as error:
-        raise StorageCorrupt(f"block {number} of {key.slo} cannot be read back: {error}") from error
+        return Block.from_bytes(cells)
+    except ValueError as error:
+        raise StorageCorrupt(f"a block cannot be read back: {error}") from error
 
 
-def restore_series(engine: Engine, key: SeriesKey, text: str) -> None:
+def restore_series(series: Series, text: str, evidence: dict[int, FailingTrace]) -> None:
     """Put the rest of a series' stored state back."""
-    series = engine.open(key)
-    if series is None:
-        return
     state = json.loads(text)
-    series.ledger.lifetime = Count(*state["lifetime"])
-    series.ledger.first_unix_nano, series.ledger.last_unix_nano = state["between"]
-    series.failing.extend(_failing(record) for record in state["failing"])
-
-
-def restore_stream(engine: Engine, key: bytes, text: str) -> None:
-    """Put the last point of a metric stream back."""
-    engine.streams[key] = _read_stream(json.loads(text))
+    ledger = series.ledger
+    ledger.good, ledger.bad = state["lifetime"]
+    ledger.first_unix_nano, ledger.last_unix_nano = state["between"]
+    series.show((number, evidence[number]) for number in state["failing"])
 
 
 def write_alerts(alerts: tuple[Alert, ...]) -> str:
@@ -154,23 +269,50 @@ def read_alerts(text: str) -> tuple[Alert, ...]:
 def _series_state(series: Series) -> dict[str, Any]:
     ledger = series.ledger
     return {
-        "lifetime": [ledger.lifetime.good, ledger.lifetime.bad],
+        "lifetime": [ledger.good, ledger.bad],
         "between": [ledger.first_unix_nano, ledger.last_unix_nano],
-        "failing": [asdict(failing) for failing in series.failing],
+        "failing": [number for number, _ in series.failing],
     }
 
 
-def _failing(record: dict[str, Any]) -> FailingTrace:
+def _failing_record(failing: FailingTrace) -> dict[str, Any]:
+    return {name: getattr(failing, name) for name in _FAILING}
+
+
+def read_failing(record: dict[str, Any]) -> FailingTrace:
+    """Read a bad event back."""
     return FailingTrace(**{**record, "attributes": tuple((name, value) for name, value in record["attributes"])})
 
 
-def _stream(state: StreamState) -> list[Any]:
-    return [state.start_unix_nano, state.time_unix_nano, state.bounds, state.values]
+def _write_stream(state: StreamState) -> bytes:
+    bounds, values = state.bounds, state.values
+    head = _STREAM.pack(state.start_unix_nano, state.time_unix_nano, len(bounds), len(values))
+    return head + struct.pack(f"<{len(bounds)}d{len(values)}Q", *bounds, *values)
 
 
-def _read_stream(record: list[Any]) -> StreamState:
-    start, time, bounds, values = record
-    return StreamState(start_unix_nano=start, time_unix_nano=time, bounds=tuple(bounds), values=tuple(values))
+def read_stream(data: bytes) -> StreamState:
+    """Read the last point of a metric stream back.
+
+    Raises:
+        StorageCorrupt: It is something else.
+    """
+    try:
+        state, end = _stream_at(data, 0)
+    except struct.error as error:
+        raise StorageCorrupt(f"a metric stream cannot be read back: {error}") from error
+    if end != len(data):
+        raise StorageCorrupt("a metric stream cannot be read back: it is too long")
+    return state
+
+
+def _stream_at(data: bytes, at: int) -> tuple[StreamState, int]:
+    start, time, bounds, values = _STREAM.unpack_from(data, at)
+    at += _STREAM.size
+    numbers = struct.unpack_from(f"<{bounds}d{values}Q", data, at)
+    state = StreamState(
+        start_unix_nano=start, time_unix_nano=time, bounds=numbers[:bounds], values=numbers[bounds:]
+    )  # fmt: skip
+    return state, at + 8 * (bounds + values)
 
 
 def _dump(value: object) -> str:

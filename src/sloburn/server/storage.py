@@ -13,49 +13,31 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from sloburn.duration import MINUTE
 from sloburn.errors import StorageCorrupt, StorageError
-from sloburn.server.records import Checkpoint, Row, read_series_key, write_series_key
+from sloburn.server.records import Checkpoint, Row, write_series_key
+from sloburn.sli.dedupe import HOLD_NS
 from sloburn.sli.series import SeriesKey
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 FILE_NAME = "sloburn.db"
-KEEP_ROWS_NS = 15 * MINUTE
+KEEP_ROWS_NS = HOLD_NS
 
 _SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
-CREATE TABLE journal (number INTEGER PRIMARY KEY, at_unix_nano INTEGER, changes TEXT, seen BLOB);
+CREATE TABLE journal (
+    number INTEGER PRIMARY KEY, at_unix_nano INTEGER, told TEXT, counts BLOB, streams BLOB, seen BLOB
+);
+CREATE TABLE series (number INTEGER PRIMARY KEY, name TEXT UNIQUE, state TEXT);
 CREATE TABLE blocks (
-    series TEXT, tier INTEGER, number INTEGER, cells BLOB, PRIMARY KEY (series, tier, number)
+    series INTEGER, tier INTEGER, number INTEGER, cells BLOB, PRIMARY KEY (series, tier, number)
 ) WITHOUT ROWID;
-CREATE TABLE series (series TEXT PRIMARY KEY, state TEXT) WITHOUT ROWID;
-CREATE TABLE streams (stream BLOB PRIMARY KEY, state TEXT) WITHOUT ROWID;
+CREATE TABLE evidence (number INTEGER PRIMARY KEY, failing TEXT);
+CREATE TABLE streams (stream BLOB PRIMARY KEY, state BLOB) WITHOUT ROWID;
 CREATE TABLE alerts (series TEXT PRIMARY KEY, alerts TEXT) WITHOUT ROWID;
 """
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stored:
-    """What a store holds when it is opened.
-
-    Args:
-        blocks: Series, tier, block number and cells.
-        series: Series and the rest of their state, as JSON.
-        streams: Metric streams and their state, as JSON.
-        alerts: Series and their alerts, as JSON.
-        rows: Every kept journal row, oldest first.
-        checkpoint: Number of the last row that the checkpoint contains.
-    """
-
-    blocks: list[tuple[SeriesKey, int, int, bytes]]
-    series: list[tuple[SeriesKey, str]]
-    streams: list[tuple[bytes, str]]
-    alerts: list[tuple[SeriesKey, str]]
-    rows: list[Row]
-    checkpoint: int
 
 
 class Store:
@@ -100,31 +82,48 @@ class Store:
                     f"{SCHEMA_VERSION}): choose another folder with --data"
                 )
 
-    def load(self) -> Stored:
-        """Read everything.
+    @property
+    def checkpoint_number(self) -> int:
+        """Number of the last row that the checkpoint contains."""
+        return self._meta("checkpoint")
 
-        Raises:
-            StorageCorrupt: A row cannot be read back.
-        """
+    def series(self) -> Iterator[tuple[int, str, str]]:
+        """Yield every series: its number, its name, the rest of its state as JSON."""
+        return self._read("SELECT number, name, state FROM series")
+
+    def blocks(self) -> Iterator[tuple[int, int, int, bytes]]:
+        """Yield every block: number of the series, tier, block number and cells."""
+        return self._read("SELECT series, tier, number, cells FROM blocks")
+
+    def evidence(self) -> Iterator[tuple[int, str]]:
+        """Yield every bad event: its number, and itself as JSON."""
+        return self._read("SELECT number, failing FROM evidence")
+
+    def streams(self) -> Iterator[tuple[bytes, bytes]]:
+        """Yield every metric stream and its last point."""
+        return self._read("SELECT stream, state FROM streams")
+
+    def alerts(self) -> Iterator[tuple[str, str]]:
+        """Yield the names of series and their alerts as JSON."""
+        return self._read("SELECT series, alerts FROM alerts")
+
+    def rows(self) -> Iterator[Row]:
+        """Yield every kept journal row, oldest first."""
+        return (Row(*row) for row in self._read("SELECT * FROM journal ORDER BY number"))
+
+    def _read(self, query: str) -> Iterator[Any]:
         with self._errors("read"):
-            return Stored(
-                blocks=[(read_series_key(key), *rest) for key, *rest in self._db.execute("SELECT * FROM blocks")],
-                series=[(read_series_key(key), state) for key, state in self._db.execute("SELECT * FROM series")],
-                streams=list(self._db.execute("SELECT * FROM streams")),
-                alerts=[(read_series_key(key), state) for key, state in self._db.execute("SELECT * FROM alerts")],
-                rows=[Row(*row) for row in self._db.execute("SELECT * FROM journal ORDER BY number")],
-                checkpoint=self._meta("checkpoint"),
-            )
+            yield from self._db.execute(query)
 
-    def append(self, at_unix_nano: int, changes: str, seen: bytes) -> None:
-        """Write one commit and make it durable.
+    def append(self, at_unix_nano: int, told: str, counts: bytes, streams: bytes, seen: bytes) -> None:
+        """Write one commit and make it durable; the arguments are those of `Row`.
 
         Raises:
             StorageError: It is not; nothing was written.
         """
         with self._errors("write to"):
-            row = (self._number + 1, at_unix_nano, changes, seen)
-            self._db.execute("INSERT INTO journal VALUES (?, ?, ?, ?)", row)
+            row = (self._number + 1, at_unix_nano, told, counts, streams, seen)
+            self._db.execute("INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?)", row)
             self._number += 1
 
     def save_alerts(self, alerts: Iterable[tuple[SeriesKey, str]]) -> None:
@@ -145,12 +144,21 @@ class Store:
         """
         with self._errors("write to"), self._transaction():
             execute = self._db.executemany
+            execute("INSERT OR REPLACE INTO series VALUES (?, ?, ?)", checkpoint.series)
             execute("INSERT OR REPLACE INTO blocks VALUES (?, ?, ?, ?)", checkpoint.blocks)
             execute("DELETE FROM blocks WHERE series = ? AND tier = ? AND number = ?", checkpoint.gone)
-            execute("INSERT OR REPLACE INTO series VALUES (?, ?)", checkpoint.series)
+            execute("INSERT OR REPLACE INTO evidence VALUES (?, ?)", checkpoint.evidence)
+            execute("DELETE FROM evidence WHERE number = ?", checkpoint.faded)
             execute("INSERT OR REPLACE INTO streams VALUES (?, ?)", checkpoint.streams)
-            self._db.execute("DELETE FROM journal WHERE at_unix_nano < ?", (now - KEEP_ROWS_NS,))
+            execute("DELETE FROM streams WHERE stream = ?", checkpoint.ended)
+            self._forget_rows(now - KEEP_ROWS_NS)
             self._set_meta(checkpoint=self._number)
+
+    def _forget_rows(self, before_unix_nano: int) -> None:
+        """Forget rows up to the first one that is young enough: only as many are looked at as go."""
+        young = "SELECT number FROM journal WHERE at_unix_nano >= ? ORDER BY number LIMIT 1"
+        found = self._db.execute(young, (before_unix_nano,)).fetchone()
+        self._db.execute("DELETE FROM journal WHERE number < ?", (found[0] if found else self._number + 1,))
 
     def close(self) -> None:
         """Close the file; a second call does nothing."""

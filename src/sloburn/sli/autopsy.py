@@ -1,40 +1,74 @@
-"""What the bad events have in common: counts of attribute values among bad and good events, in bounded memory."""
+"""What the bad events have in common: counts of attribute values among bad and good events, in bounded memory.
+
+Events are counted once for the service, by what they mean and by their values. Which of them are bad for one SLO is
+worked out when somebody asks.
+"""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from dataclasses import dataclass
 from fractions import Fraction
+from typing import Protocol
 
 from sloburn.sli.status import Suspect
 from sloburn.slo.budget import Count
 
 Trait = tuple[str, str]
+Traits = tuple[Trait, ...]
 
 BLOCKS = 12
-MAX_TRAITS = 500
+MAX_ENTRIES = 2_000
 MAX_SUSPECTS = 8
 OTHER = "__other__"
 EVERY: Trait = ("", "")  # what every event has: the whole that shares are of
 
 
+class Meaning(Protocol):
+    """Which series count an event as good and which as bad, by number (`sloburn.sli.outcome.Outcome`)."""
+
+    good: tuple[int, ...]
+    bad: tuple[int, ...]
+
+
+class Look(Protocol):
+    """What an event means and what it looked like (`sloburn.sli.outcome.Portrait`)."""
+
+    @property
+    def outcome(self) -> Meaning:
+        """What it means."""
+        ...
+
+    @property
+    def traits(self) -> Traits:
+        """What it looked like."""
+        ...
+
+
+Entries = dict[Look, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Rest:
+    """The events of one meaning for whose looks there was no room."""
+
+    outcome: Meaning
+    traits: Traits
+
+
 class _Block:
-    __slots__ = ("counts", "number")
+    """The events of one twelfth of the look-back."""
 
-    def __init__(self, number: int) -> None:
+    __slots__ = ("counts", "is_shared", "number")
+
+    def __init__(self, number: int, counts: Entries) -> None:
         self.number = number
-        self.counts: dict[Trait, list[int]] = {}
-
-    def add(self, trait: Trait, good: int, bad: int) -> None:
-        if trait not in self.counts and len(self.counts) >= MAX_TRAITS:
-            trait = (trait[0], OTHER)
-        cell = self.counts.setdefault(trait, [0, 0])
-        cell[0] += good
-        cell[1] += bad
+        self.counts = counts
+        self.is_shared = False  # a reader in another thread holds it: copy before changing
 
 
 class Autopsy:
-    """Counts of attribute values over a look-back, in twelve blocks.
+    """Counts of attribute values of one service's events over a look-back.
 
     Args:
         look_back_ns: How far back the answer reaches, nanoseconds.
@@ -43,41 +77,95 @@ class Autopsy:
     def __init__(self, look_back_ns: int) -> None:
         self._block_ns = max(1, look_back_ns // BLOCKS)
         self._blocks: deque[_Block] = deque(maxlen=BLOCKS + 1)
+        self._findings: Findings | None = None
 
-    def add(self, at_unix_nano: int, traits: Iterable[Trait], good: int, bad: int) -> None:
-        """Count events that share their traits; events older than the newest block go into that one."""
-        number = at_unix_nano // self._block_ns
+    def add(self, at_unix_nano: int, look: Look, count: int) -> None:
+        """Count events that look alike; events older than the newest block go into that one."""
+        counts = self._newest(at_unix_nano // self._block_ns).counts
+        if look not in counts and len(counts) >= MAX_ENTRIES:
+            traits = tuple(trait if trait == EVERY else (trait[0], OTHER) for trait in look.traits)
+            look = _Rest(look.outcome, traits)
+        counts[look] = counts.get(look, 0) + count
+
+    def _newest(self, number: int) -> _Block:
+        self._findings = None
         if not self._blocks or number > self._blocks[-1].number:
-            self._blocks.append(_Block(number))
-        for trait in traits:
-            self._blocks[-1].add(trait, good, bad)
+            self._blocks.append(_Block(number, {}))
+        elif self._blocks[-1].is_shared:
+            self._blocks[-1] = _Block(self._blocks[-1].number, dict(self._blocks[-1].counts))
+        return self._blocks[-1]
 
-    def suspects(self, now: int) -> tuple[Suspect, ...]:
-        """Return the values that stand out among bad events, strongest first; none without bad events."""
-        counts = self._sum(now)
-        whole = counts.pop(EVERY, Count())
-        found = [_suspect(trait, count, whole) for trait, count in counts.items() if count.bad]
-        standing_out = [suspect for suspect in found if suspect.good_share is None or _weight(suspect) > 0]
-        return tuple(sorted(standing_out, key=_rank)[:MAX_SUSPECTS])
-
-    def _sum(self, now: int) -> dict[Trait, Count]:
+    def findings(self, now: int) -> Findings:
+        """Return what is known at `now`, for readers in any thread."""
         oldest = now // self._block_ns - BLOCKS
-        counts: dict[Trait, Count] = {}
-        for block in self._blocks:
-            if block.number < oldest:
-                continue
-            for trait, (good, bad) in block.counts.items():
-                counts[trait] = counts.get(trait, Count()) + Count(good, bad)
+        if self._findings is None or self._findings.oldest != oldest:
+            if self._blocks:
+                self._blocks[-1].is_shared = True
+            parts = tuple(block.counts for block in self._blocks if block.number >= oldest)
+            self._findings = Findings(oldest, parts)
+        return self._findings
+
+
+class Findings:
+    """What an autopsy knew at one moment; it never changes.
+
+    Args:
+        oldest: Number of the oldest block.
+        parts: The blocks.
+    """
+
+    def __init__(self, oldest: int, parts: tuple[Entries, ...]) -> None:
+        self.oldest = oldest
+        self._parts = parts
+        self._whole: Entries | None = None
+
+    def suspects(self, series: int) -> tuple[Suspect, ...]:
+        """Return the values that stand out among the bad events of a series, strongest first."""
+        counts = self._counts(series)
+        good, bad = counts.pop(EVERY, (0, 0))
+        if not bad:
+            return ()
+        standing_out = (
+            (trait, count)
+            for trait, count in counts.items()
+            if count[1] and (not good or count[1] * good > count[0] * bad)
+        )
+        found = [_suspect(trait, count, Count(good, bad)) for trait, count in standing_out]
+        return tuple(sorted(found, key=_rank)[:MAX_SUSPECTS])
+
+    def _counts(self, series: int) -> dict[Trait, tuple[int, int]]:
+        counts: dict[Trait, tuple[int, int]] = {}
+        kinds: dict[Meaning, int] = {}
+        for look, events in self._entries().items():
+            meaning = look.outcome
+            kind = kinds.get(meaning)
+            if kind is None:
+                kind = kinds[meaning] = 2 if series in meaning.bad else 1 if series in meaning.good else 0
+            if kind:
+                for trait in look.traits:
+                    good, bad = counts.get(trait, (0, 0))
+                    counts[trait] = (good, bad + events) if kind == 2 else (good + events, bad)
         return counts
 
+    def _entries(self) -> Entries:
+        """Return the blocks together; worked out once for all series."""
+        if self._whole is None:
+            whole: Entries = {}
+            for part in self._parts:
+                for key, events in part.items():
+                    whole[key] = whole.get(key, 0) + events
+            self._whole = whole
+        return self._whole
 
-def _suspect(trait: Trait, count: Count, whole: Count) -> Suspect:
+
+def _suspect(trait: Trait, count: tuple[int, int], whole: Count) -> Suspect:
+    good, bad = count
     return Suspect(
         key=trait[0],
         value=trait[1],
-        count=count,
-        bad_share=Fraction(count.bad, whole.bad),
-        good_share=Fraction(count.good, whole.good) if whole.good else None,
+        count=Count(good, bad),
+        bad_share=Fraction(bad, whole.bad),
+        good_share=Fraction(good, whole.good) if whole.good else None,
     )
 
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from sloburn.sli.autopsy import EVERY, Trait
+from sloburn.sli.outcome import Outcome, Portrait
 from sloburn.sli.series import SeriesKey
 from sloburn.sli.status import FailingTrace
 from sloburn.sli.temporality import StreamState
 
-MAX_EVIDENCE = 50
+MAX_EVIDENCE = 50  # outcomes of which bad events are kept, in one batch
+MAX_EVIDENCE_OF_ONE = 5
 
 
 @dataclass(slots=True, kw_only=True)
@@ -22,21 +23,23 @@ class Commit:
     """The changes of one batch.
 
     Args:
-        counts: Good and bad events by series and time (the start of its finest slice, nanoseconds since the epoch).
-        seen: Keys of the spans that were counted.
+        now: When it was worked out, nanoseconds since the epoch.
+        counts: Events by outcome and time (the start of its finest slice, nanoseconds since the epoch).
+        seen: Keys of the spans that were counted, by the same time.
         streams: New state of metric streams, by stream key.
-        evidence: Bad events worth showing.
-        traits: Good and bad events by series, time and traits; only for explaining.
+        evidence: Bad events worth showing, by outcome.
+        portraits: Events by what they looked like, and time; only for explaining.
         heard: When each service was last heard, nanoseconds since the epoch.
         notes: What the user must know of a series.
         items: What became of every item, by signal and fate.
     """
 
-    counts: dict[tuple[SeriesKey, int], list[int]] = field(default_factory=dict)
-    seen: set[bytes] = field(default_factory=set)
+    now: int = 0
+    counts: dict[tuple[Outcome, int], int] = field(default_factory=dict)
+    seen: dict[int, set[bytes]] = field(default_factory=dict)
     streams: dict[bytes, StreamState] = field(default_factory=dict)
-    evidence: list[tuple[SeriesKey, FailingTrace]] = field(default_factory=list)
-    traits: dict[tuple[SeriesKey, int, tuple[Trait, ...]], list[int]] = field(default_factory=dict)
+    evidence: dict[Outcome, list[FailingTrace]] = field(default_factory=dict)
+    portraits: dict[tuple[Portrait, int], int] = field(default_factory=dict)
     heard: dict[str, int] = field(default_factory=dict)
     notes: dict[tuple[SeriesKey, str], None] = field(default_factory=dict)
     items: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -46,20 +49,22 @@ class Commit:
         """Nothing in it needs to survive a restart."""
         return not (self.counts or self.streams)
 
-    def count(self, key: SeriesKey, at_unix_nano: int, traits: tuple[Trait, ...], good: int, bad: int) -> None:
-        """Add events of one series, one slice and one set of traits."""
-        cell = self.counts.setdefault((key, at_unix_nano), [0, 0])
-        cell[0] += good
-        cell[1] += bad
-        self.explain(key, at_unix_nano, (EVERY, *traits), good, bad)
+    def count(self, outcome: Outcome, at_unix_nano: int, events: int) -> None:
+        """Add events of one outcome and one slice."""
+        cell = (outcome, at_unix_nano)
+        self.counts[cell] = self.counts.get(cell, 0) + events
 
-    def explain(self, key: SeriesKey, at_unix_nano: int, traits: tuple[Trait, ...], good: int, bad: int) -> None:
+    def explain(self, portrait: Portrait, at_unix_nano: int, events: int) -> None:
         """Add what is known of events that are counted elsewhere."""
-        cell = self.traits.setdefault((key, at_unix_nano, traits), [0, 0])
-        cell[0] += good
-        cell[1] += bad
+        cell = (portrait, at_unix_nano)
+        self.portraits[cell] = self.portraits.get(cell, 0) + events
 
-    def show(self, key: SeriesKey, failing: FailingTrace) -> None:
-        """Keep a bad event as evidence; only so many of a batch are kept."""
-        if len(self.evidence) < MAX_EVIDENCE:
-            self.evidence.append((key, failing))
+    def wants(self, outcome: Outcome) -> bool:
+        """Tell whether bad events of an outcome would be kept as evidence; only so many outcomes of a batch are."""
+        return outcome in self.evidence or len(self.evidence) < MAX_EVIDENCE
+
+    def show(self, outcome: Outcome, failing: FailingTrace) -> None:
+        """Keep a bad event as evidence, in place of the oldest where there are many."""
+        held = self.evidence.setdefault(outcome, [])
+        held.append(failing)
+        del held[:-MAX_EVIDENCE_OF_ONE]

@@ -1,71 +1,143 @@
-"""A series at one moment: every look-back, the budget, the alerts, the state."""
+"""A series at one moment: every look-back, the alerts, the state. Only what changed is worked out anew."""
 
 from __future__ import annotations
 
-from fractions import Fraction
+from sloburn.sli.autopsy import Findings
+from sloburn.sli.course import Course, take_course
+from sloburn.sli.live import Counts, LiveStatus, read_pairs
+from sloburn.sli.series import Series, look_back_ns
+from sloburn.sli.shape import Pair
+from sloburn.sli.status import SloState, SloStatus
+from sloburn.slo.alerting import Alert, AlertState, step
+from sloburn.slo.budget import Count, error_budget
+from sloburn.slo.exclusions import excluded
+from sloburn.slo.model import Severity
 
-from sloburn.sli.series import Series, quiet_ns
-from sloburn.sli.status import BudgetPoint, SloState, SloStatus, WindowBurn
-from sloburn.slo.alerting import Alert, AlertState, PairReading, read_pair, step
-from sloburn.slo.budget import Count, budget_remaining, burn_rate, error_budget, sli, time_to_exhaustion
-
-BUDGET_POINTS = 120
+_TURNS = 16
 
 
-def evaluate(series: Series, now: int, heard_unix_nano: int, *, budget_every_ns: int) -> SloStatus:
+def evaluate(series: Series, now: int, heard_unix_nano: int, findings: Findings, *, course_every_ns: int) -> SloStatus:
     """Move a series to `now` and return its status.
 
     Args:
         series: What is evaluated; its alerts and state move.
         now: Nanoseconds since the epoch.
         heard_unix_nano: When the service last sent anything; 0 if it never did.
-        budget_every_ns: How old the budget's curve may be, nanoseconds.
+        findings: What the service's autopsy knows.
+        course_every_ns: How old the budget's course may be, nanoseconds.
     """
-    slo, ledger = series.slo, series.ledger
-    lengths = sorted({slo.period.length_ns, *(part for w in slo.alerting.windows for part in (w.long_ns, w.short_ns))})
-    counts = {length: ledger.window(now, length) for length in lengths}
-    pairs = tuple(
-        read_pair(window, slo.objective, long=counts[window.long_ns], short=counts[window.short_ns])
-        for window in slo.alerting.windows
-    )
-    silent = now - heard_unix_nano > quiet_ns(slo)
-    series.alerts = tuple(step(alert, pairs, slo.alerting, now, frozen=silent) for alert in series.alerts)
-    count = counts[slo.period.length_ns]
-    remaining = budget_remaining(count, slo.objective)
-    _enter(series, _state(series.alerts, remaining, pairs, silent=silent), now)
-    if now - series.budget_at_unix_nano >= budget_every_ns:
-        series.budget, series.budget_at_unix_nano = budget_curve(series, count, now), now
-    return SloStatus(
-        slo=slo,
+    shape, ledger = series.shape, series.ledger
+    moved = ledger.move(shape.look_backs.at(now))
+    silent = now - heard_unix_nano > shape.quiet_ns
+    waiting = any(alert.state is AlertState.PENDING for alert in series.alerts)
+    if series.status and not (moved or waiting or series.is_changed or silent is not series.is_silent):
+        return series.status
+    counts = _counts(series, now)
+    if not silent:
+        _step(series, counts, now)
+    _enter(series, _state(series, counts, silent=silent), now)
+    series.is_changed, series.is_silent = False, silent
+    series.status = LiveStatus(
+        slo=series.slo,
         group=series.key.group,
+        shape=shape,
+        counts=counts,
+        lifetime=(ledger.good, ledger.bad),
         state=series.state,
         since_unix_nano=series.state_since_unix_nano,
-        count=count,
-        lifetime=ledger.lifetime,
-        sli=sli(count),
-        budget_remaining=remaining,
-        exhaustion_ns=_exhaustion(series, remaining, pairs),
-        burns=tuple(WindowBurn(length_ns=n, count=c, burn=burn_rate(c, slo.objective)) for n, c in counts.items()),
-        pairs=pairs,
         alerts=series.alerts,
-        failing=tuple(reversed(series.failing)),
-        suspects=series.autopsy.suspects(now),
-        budget=series.budget,
+        evidence=series.failing,
+        findings=findings,
+        number=series.number,
+        course=_course(series, counts, now, course_every_ns),
         last_event_unix_nano=ledger.last_unix_nano,
-        notes=tuple(series.notes),
+        notes=(*series.slo.alerting.notes, *_fresh_notes(series, now)),
+        early=series.early.evidence if series.early else None,
     )
+    return series.status
 
 
-def _state(
-    alerts: tuple[Alert, ...], remaining: Fraction | None, pairs: tuple[PairReading, ...], *, silent: bool
-) -> SloState:
+def _counts(series: Series, now: int) -> Counts:
+    reaches, exclusions = series.ledger.reaches, series.slo.exclusions
+    if not exclusions:
+        return tuple([(reach.good, reach.bad) for reach in reaches])
+    begin = min(reach.first * reach.ring.tier.slice_ns for reach in reaches)
+    hidden = excluded(exclusions, begin, now)
+    return tuple([reach.counts(hidden) for reach in reaches])
+
+
+def _course(series: Series, counts: Counts, now: int, every_ns: int) -> Course:
+    """Return the budget's course, taken anew if it is too old; not that of all series at once."""
+    turn = (now + series.number % _TURNS * every_ns // _TURNS) // every_ns
+    if series.course is None or turn != series.course_turn:
+        begin = series.shape.look_backs.begin
+        allowed = error_budget(series.slo.objective) * sum(counts[-1])
+        hidden = excluded(series.slo.exclusions, begin, now)
+        series.course = take_course(series.ledger, begin, now, allowed=allowed, excluded=hidden)
+        series.course_turn = turn
+    return series.course
+
+
+def _step(series: Series, counts: Counts, now: int) -> None:
+    """Move the alerts; the machine itself is asked only where something can happen."""
+    over: set[Severity] = set()
+    undecided: set[Severity] = set()
+    for pair in series.shape.pairs:
+        if _is_above(pair, counts[pair.long]):
+            if _is_above(pair, counts[pair.short]):
+                over.add(pair.severity)
+            elif counts[pair.short] == (0, 0):
+                undecided.add(pair.severity)
+    early = _is_early(series, counts, now)
+    if early:
+        over.add(Severity.PAGE)
+    if not any(_may_move(alert, over, undecided) for alert in series.alerts):
+        return
+    pairs = read_pairs(series.slo, series.shape, counts)
+    series.alerts = tuple(step(alert, pairs, series.slo.alerting, now, early=early) for alert in series.alerts)
+
+
+def _is_early(series: Series, counts: Counts, now: int) -> bool:
+    """Tell whether noise cannot explain what the newest seconds hold."""
+    watch = series.early
+    if watch is None:
+        return False
+    firing = any(alert.severity is Severity.PAGE and alert.state is AlertState.FIRING for alert in series.alerts)
+    long = counts[series.shape.look_backs.lengths.index(watch.rule.long_ns)]
+    hidden = excluded(series.slo.exclusions, now - watch.rule.long_ns, now) if series.slo.exclusions else ()
+    return watch.look(series.ledger, Count(*long), now, firing=firing, hidden=hidden) is not None
+
+
+def _may_move(alert: Alert, over: set[Severity], undecided: set[Severity]) -> bool:
+    """Tell whether the alert can become something else; see `sloburn.slo.alerting.step`."""
+    if alert.state is AlertState.FIRING:
+        return alert.severity not in over and alert.severity not in undecided
+    return alert.state is AlertState.PENDING or alert.severity in over
+
+
+def _is_above(pair: Pair, count: tuple[int, int]) -> bool:
+    """Tell whether the burn rate is strictly above the factor; exact, and never without events."""
+    good, bad = count
+    return bad * pair.denominator > (good + bad) * pair.numerator
+
+
+def _fresh_notes(series: Series, now: int) -> list[str]:
+    """Return what was true a short while ago: a note goes when its cause does."""
+    return [note for note, at in series.notes.items() if now - at <= look_back_ns(series.slo)]
+
+
+def _state(series: Series, counts: Counts, *, silent: bool) -> SloState:
     if silent:
         return SloState.NO_DATA
-    if any(alert.state is AlertState.FIRING for alert in alerts):
+    if any(alert.state is AlertState.FIRING for alert in series.alerts):
         return SloState.BURNING
-    if remaining is not None and remaining <= 0:
+    shape = series.shape
+    good, bad = counts[-1]
+    if not good + bad:
+        return SloState.NO_TRAFFIC
+    if bad * shape.budget_denominator >= (good + bad) * shape.budget_numerator:
         return SloState.EXHAUSTED
-    if remaining is None or (pairs and not pairs[0].short.total):
+    if shape.pairs and counts[shape.pairs[0].short] == (0, 0):
         return SloState.NO_TRAFFIC
     return SloState.OK
 
@@ -73,38 +145,3 @@ def _state(
 def _enter(series: Series, state: SloState, now: int) -> None:
     if state is not series.state or not series.state_since_unix_nano:
         series.state, series.state_since_unix_nano = state, now
-
-
-def _exhaustion(series: Series, remaining: Fraction | None, pairs: tuple[PairReading, ...]) -> int | None:
-    burn = pairs[0].long_burn if pairs else None
-    if remaining is None or burn is None:
-        return None
-    return time_to_exhaustion(remaining, burn, series.slo.period.length_ns)
-
-
-def budget_curve(series: Series, count: Count, now: int) -> tuple[BudgetPoint, ...]:
-    """Return how the budget went, from the first event of the period to now.
-
-    The budget is that of the whole period's events, so the curve only falls and ends at what is left.
-
-    Args:
-        series: Whose budget.
-        count: The events of the period.
-        now: Nanoseconds since the epoch.
-    """
-    ledger, period = series.ledger, series.slo.period.length_ns
-    allowed = error_budget(series.slo.objective) * count.total
-    if not allowed:
-        return ()
-    begin = max(now - period, ledger.first_unix_nano)
-    resolution = ledger.resolution(now - begin)
-    step_ns = max(resolution, -(-(now - begin) // BUDGET_POINTS // resolution) * resolution)
-    points = [BudgetPoint(at_unix_nano=begin, remaining=Fraction(1), count=Count())]
-    spent, at = 0, begin // resolution * resolution
-    while at <= now:
-        end = at + step_ns
-        part = ledger.between(at, min(end, now + 1) - 1, now)
-        spent += part.bad
-        points.append(BudgetPoint(at_unix_nano=min(end, now), remaining=1 - spent / allowed, count=part))
-        at = end
-    return tuple(points)

@@ -22,6 +22,9 @@ EXPLAINED = (
 
 MAX_TEXT = 300
 
+Evidence = tuple[int, FailingTrace]
+"""A bad event and its number: series share events, and the store keeps each once."""
+
 
 def exception_of(span: Span, value_of: Callable[[bytes], Attribute]) -> tuple[str, str]:
     """Return type and message of the span's last recorded exception; empty texts if there is none.
@@ -43,7 +46,7 @@ def failing_trace(span: Span, facts: Facts, exception: str, message: str) -> Fai
         at_unix_nano=span.end_time_unix_nano,
         trace_id=span.trace_id.hex(),
         span_id=span.span_id.hex(),
-        name=_text(facts.name),
+        name=_text(span.name),
         duration_ns=span.end_time_unix_nano - span.start_time_unix_nano,
         status=_text(facts.status if status is None else status),
         exception=exception or _text(facts.attributes.get("error.type") or ""),

@@ -1,4 +1,4 @@
-"""Which group of an SLO an event belongs to: bounded, with one group for the rest."""
+"""Which group of an SLO an event belongs to: bounded, with one group for the rest; and the numbers of all series."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ MAX_GROUPS = 200
 
 
 class Groups:
-    """Hands out the series keys of every SLO, at most so many groups each.
+    """Hands out the series of every SLO, at most so many groups each, and gives each its number.
+
+    A number stands for one key as long as the store lives.
 
     Args:
         capacity: Groups of one SLO; events of further ones are counted in the overflow group, so sums stay exact.
@@ -18,15 +20,36 @@ class Groups:
 
     def __init__(self, capacity: int = MAX_GROUPS) -> None:
         self._capacity = capacity
-        self._known: dict[str, dict[Group, SeriesKey]] = {}
+        self._known: dict[tuple[str, str], dict[Group, SeriesKey]] = {}
+        self._numbers: dict[SeriesKey, int] = {}
+        self._keys: dict[int, SeriesKey] = {}
+        self._next = 1
 
     def adopt(self, key: SeriesKey) -> None:
         """Take over a group that was stored: it keeps its place."""
-        self._known.setdefault(key.slo, {})[key.group] = key
+        self._known.setdefault((key.slo, key.generation), {})[key.group] = key
+
+    def name(self, number: int, key: SeriesKey) -> None:
+        """Take over the number of a series that was stored."""
+        self._numbers[key] = number
+        self._keys[number] = key
+        self._next = max(self._next, number + 1)
+
+    def number(self, key: SeriesKey) -> int:
+        """Return the number of a series; a new one gets the next."""
+        found = self._numbers.get(key)
+        if found is None:
+            found = self._next
+            self.name(found, key)
+        return found
+
+    def key_of(self, number: int) -> SeriesKey:
+        """Return the key of a numbered series."""
+        return self._keys[number]
 
     def key(self, slo: Slo, generation: str, facts: Facts) -> SeriesKey:
         """Return the key of the group that an event belongs to."""
-        known = self._known.setdefault(slo.name, {})
+        known = self._known.setdefault((slo.name, generation), {})
         group = tuple((name, str(facts.attributes.get(name, ""))) for name in slo.group_by)
         found = known.get(group)
         if found is None:

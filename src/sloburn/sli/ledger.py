@@ -5,21 +5,19 @@ that exist only where something happened, and a block knows its own sum, so a wi
 it is, and a late event costs the same as a fresh one. Counts are integers from end to end.
 
 A look-back of length W at time t covers the slices from the one that holds t - W up to the one that holds t: it is
-longer than W by less than one slice (5 s of 6 h, 1 min of 3 d, 5 min beyond).
+longer than W by less than one slice (5 s of 6 h, 1 min of 3 d, 5 min beyond). Excluded time takes out the slices that
+begin in it.
 """
 
 from __future__ import annotations
 
-from array import array
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from sloburn.duration import DAY, HOUR, SECOND
+from sloburn.sli.block import BLOCK_SLICES, Block
 from sloburn.slo.budget import Count
-
-BLOCK_SLICES = 288  # a block of the coarsest ring is one UTC day
-
-_MAX_NARROW = 2**32 - 1
-_WIDE_BYTES = 8
+from sloburn.slo.exclusions import Interval
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,47 +43,10 @@ def tiers(period_ns: int, time_scale: int = 1) -> tuple[Tier, ...]:
     )
 
 
-class Block:
-    """A run of slices: good and bad counts in turn, and their sums."""
-
-    __slots__ = ("bad", "cells", "good")
-
-    def __init__(self, cells: array[int] | None = None) -> None:
-        self.cells: array[int] = array("I", bytes(8 * BLOCK_SLICES)) if cells is None else cells
-        self.good = sum(self.cells[0::2])
-        self.bad = sum(self.cells[1::2])
-
-    def add(self, offset: int, good: int, bad: int) -> None:
-        """Add to the slice at `offset`; a block whose sums pass 32 bits is widened first."""
-        self.good += good
-        self.bad += bad
-        if self.good + self.bad > _MAX_NARROW and self.cells.itemsize < _WIDE_BYTES:
-            self.cells = array("Q", self.cells)
-        self.cells[2 * offset] += good
-        self.cells[2 * offset + 1] += bad
-
-    def part(self, first: int, last: int) -> tuple[int, int]:
-        """Return good and bad of the slices from offset `first` to `last`, both included."""
-        if first == 0 and last == BLOCK_SLICES - 1:
-            return self.good, self.bad
-        cells = self.cells[2 * first : 2 * last + 2]
-        return sum(cells[0::2]), sum(cells[1::2])
-
-    def to_bytes(self) -> bytes:
-        """Return the cells as the machine writes integers, led by their width in bytes."""
-        return bytes([self.cells.itemsize]) + self.cells.tobytes()
-
-    @classmethod
-    def from_bytes(cls, data: bytes) -> Block:
-        """Read what `to_bytes` wrote.
-
-        Raises:
-            ValueError: The data is no block.
-        """
-        code = {4: "I", 8: "Q"}.get(data[0] if data else 0)
-        if code is None or len(data) != 1 + data[0] * 2 * BLOCK_SLICES:
-            raise ValueError(f"{len(data)} bytes are no block")
-        return cls(array(code, data[1:]))
+def tier_for(resolutions: tuple[Tier, ...], length_ns: int) -> int:
+    """Return the index of the finest resolution that reaches so far back."""
+    found = (index for index, tier in enumerate(resolutions) if tier.reach_ns >= length_ns)
+    return next(found, len(resolutions) - 1)
 
 
 class Ring:
@@ -98,31 +59,31 @@ class Ring:
         self.blocks: dict[int, Block] = {}
         self.dirty: set[int] = set()
 
-    def add(self, at_unix_nano: int, good: int, bad: int) -> None:
-        """Count events in the slice that holds their time."""
-        number, offset = divmod(at_unix_nano // self.tier.slice_ns, BLOCK_SLICES)
+    def add(self, place: int, good: int, bad: int) -> None:
+        """Count events in a slice; `place` is its number since the epoch."""
+        number, offset = divmod(place, BLOCK_SLICES)
         block = self.blocks.get(number)
         if block is None:
             block = self.blocks[number] = Block()
+        elif block.is_shared:
+            block = self.blocks[number] = block.copy()
         block.add(offset, good, bad)
         self.dirty.add(number)
 
     def between(self, begin_unix_nano: int, end_unix_nano: int) -> Count:
         """Return the counts of every slice that touches the span of time, both ends included."""
         slice_ns = self.tier.slice_ns
-        first_block, first = divmod(begin_unix_nano // slice_ns, BLOCK_SLICES)
-        last_block, last = divmod(end_unix_nano // slice_ns, BLOCK_SLICES)
-        good = bad = 0
-        for number in range(first_block, last_block + 1):
-            block = self.blocks.get(number)
-            if block is None:
-                continue
-            begin = first if number == first_block else 0
-            end = last if number == last_block else BLOCK_SLICES - 1
-            more_good, more_bad = block.part(begin, end)
-            good += more_good
-            bad += more_bad
-        return Count(good, bad)
+        return Count(*sum_slices(self.blocks, begin_unix_nano // slice_ns, end_unix_nano // slice_ns))
+
+    def hidden(self, first: int, last: int, excluded: Iterable[Interval]) -> tuple[int, int]:
+        """Return good and bad of those slices, from number `first` to `last`, that begin in excluded time."""
+        return hidden_slices(self.blocks, self.tier.slice_ns, first, last, excluded)
+
+    def share(self) -> dict[int, Block]:
+        """Return blocks that will never change, for readers in other threads: later events go into copies."""
+        for block in self.blocks.values():
+            block.is_shared = True
+        return dict(self.blocks)
 
     def prune(self, now: int) -> list[int]:
         """Forget blocks that no window can reach any more; return their numbers."""
@@ -134,36 +95,146 @@ class Ring:
         return gone
 
 
+def sum_slices(blocks: Mapping[int, Block], first: int, last: int) -> tuple[int, int]:
+    """Return good and bad of the slices from number `first` to `last` since the epoch, both included."""
+    first_block, begin = divmod(first, BLOCK_SLICES)
+    last_block, end = divmod(last, BLOCK_SLICES)
+    if first_block == last_block:
+        block = blocks.get(first_block)
+        return (0, 0) if block is None else block.part(begin, end)
+    good = bad = 0
+    for number in range(first_block, last_block + 1):
+        block = blocks.get(number)
+        if block is None:
+            continue
+        more_good, more_bad = block.part(
+            begin if number == first_block else 0, end if number == last_block else BLOCK_SLICES - 1
+        )
+        good += more_good
+        bad += more_bad
+    return good, bad
+
+
+def hidden_slices(
+    blocks: Mapping[int, Block], slice_ns: int, first: int, last: int, excluded: Iterable[Interval]
+) -> tuple[int, int]:
+    """Return good and bad of those slices, from number `first` to `last`, that begin in excluded time."""
+    good = bad = 0
+    for interval in excluded:
+        begin = max(first, -(-interval.begin_unix_nano // slice_ns))
+        end = min(last, -(-interval.end_unix_nano // slice_ns) - 1)
+        if begin <= end:
+            more_good, more_bad = sum_slices(blocks, begin, end)
+            good += more_good
+            bad += more_bad
+    return good, bad
+
+
+class Reach:
+    """A look-back whose sum is kept up to date: events are added as they come, slices leave as time goes.
+
+    Args:
+        ring: Whose slices it sums.
+    """
+
+    __slots__ = ("bad", "first", "good", "last", "ring")
+
+    def __init__(self, ring: Ring) -> None:
+        self.ring = ring
+        self.first, self.last = 0, -1  # numbers of slices, both included: none yet
+        self.good = self.bad = 0
+
+    def move(self, first: int, last: int) -> None:
+        """Cover the slices from `first` to `last` instead."""
+        blocks = self.ring.blocks
+        if not self.first <= first <= self.last <= last:
+            self.good, self.bad = sum_slices(blocks, first, last)
+        else:
+            if first > self.first:
+                good, bad = sum_slices(blocks, self.first, first - 1)
+                self.good -= good
+                self.bad -= bad
+            if last > self.last:
+                good, bad = sum_slices(blocks, self.last + 1, last)
+                self.good += good
+                self.bad += bad
+        self.first, self.last = first, last
+
+    def counts(self, excluded: Iterable[Interval]) -> tuple[int, int]:
+        """Return good and bad events, without those of excluded time."""
+        good, bad = self.ring.hidden(self.first, self.last, excluded)
+        return self.good - good, self.bad - bad
+
+
 class Ledger:
-    """All counts of one series: an SLO, or one group of it."""
+    """All counts of one series: an SLO, or one group of it.
 
-    __slots__ = ("first_unix_nano", "last_unix_nano", "lifetime", "rings")
+    Args:
+        resolutions: Of the rings, finest first.
+        look_backs: For each look-back whose sum is kept, which of the rings it is read from.
+    """
 
-    def __init__(self, resolutions: tuple[Tier, ...]) -> None:
+    __slots__ = ("_by_ring", "_span", "bad", "first_unix_nano", "good", "last_unix_nano", "reaches", "rings")
+
+    def __init__(self, resolutions: tuple[Tier, ...], look_backs: tuple[int, ...] = ()) -> None:
         self.rings = tuple(Ring(tier) for tier in resolutions)
-        self.lifetime = Count()
+        self.reaches = tuple(Reach(self.rings[tier]) for tier in look_backs)
+        self._by_ring = tuple(
+            (ring, tuple(reach for reach in self.reaches if reach.ring is ring)) for ring in self.rings
+        )
+        self._span: tuple[tuple[int, int], ...] | None = None
+        self.good = self.bad = 0
         self.first_unix_nano = 0
         self.last_unix_nano = 0
 
+    @property
+    def lifetime(self) -> Count:
+        """Events ever counted."""
+        return Count(self.good, self.bad)
+
     def add(self, at_unix_nano: int, good: int, bad: int) -> None:
         """Count events at their own time, nanoseconds since the epoch."""
-        for ring in self.rings:
-            ring.add(at_unix_nano, good, bad)
-        self.lifetime = Count(self.lifetime.good + good, self.lifetime.bad + bad)
-        self.last_unix_nano = max(self.last_unix_nano, at_unix_nano)
-        self.first_unix_nano = min(self.first_unix_nano or at_unix_nano, at_unix_nano)
+        for ring, reaches in self._by_ring:
+            place = at_unix_nano // ring.tier.slice_ns
+            ring.add(place, good, bad)
+            for reach in reaches:
+                if reach.first <= place <= reach.last:
+                    reach.good += good
+                    reach.bad += bad
+        self.good += good
+        self.bad += bad
+        if at_unix_nano > self.last_unix_nano:
+            self.last_unix_nano = at_unix_nano
+        if at_unix_nano < self.first_unix_nano or not self.first_unix_nano:
+            self.first_unix_nano = at_unix_nano
+
+    def move(self, span: tuple[tuple[int, int], ...]) -> bool:
+        """Let every look-back cover the slices from first to last; tell whether any moved."""
+        if span is self._span:
+            return False
+        self._span = span
+        for reach, (first, last) in zip(self.reaches, span, strict=True):
+            if first != reach.first or last != reach.last:
+                reach.move(first, last)
+        return True
 
     def window(self, now: int, length_ns: int) -> Count:
-        """Return the counts of a look-back that ends at `now`, from the finest ring that reaches so far."""
-        return self._ring(length_ns).between(now - length_ns, now)
+        """Return the counts of any look-back that ends at `now`, from the finest ring that reaches so far."""
+        return self.ring_for(length_ns).between(now - length_ns, now)
 
-    def between(self, begin_unix_nano: int, end_unix_nano: int, now: int) -> Count:
-        """Return the counts of a span of time, from the finest ring that still holds all of it."""
-        return self._ring(now - begin_unix_nano).between(begin_unix_nano, end_unix_nano)
+    def ring_for(self, length_ns: int) -> Ring:
+        """Return the finest ring that reaches so far back."""
+        return self.rings[tier_for(tuple(ring.tier for ring in self.rings), length_ns)]
 
-    def resolution(self, length_ns: int) -> int:
-        """Return the length of the slices, nanoseconds, in which a look-back is counted."""
-        return self._ring(length_ns).tier.slice_ns
+    def prune(self, now: int) -> list[tuple[int, int]]:
+        """Forget blocks that no window can reach any more; return their tiers and numbers."""
+        gone = [(tier, number) for tier, ring in enumerate(self.rings) for number in ring.prune(now)]
+        if gone:  # sums that were not moved for long may still hold what is gone
+            self.recount()
+        return gone
 
-    def _ring(self, length_ns: int) -> Ring:
-        return next((ring for ring in self.rings if ring.tier.reach_ns >= length_ns), self.rings[-1])
+    def recount(self) -> None:
+        """Work out every sum anew, the next time that somebody asks."""
+        self._span = None
+        for reach in self.reaches:
+            reach.first, reach.last = 0, -1

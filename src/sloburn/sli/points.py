@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from math import floor
+from math import floor, isfinite
 
 from sloburn.duration import SECOND, format_duration
 from sloburn.otlp.messages import Attributes, HistogramPoint, Metric, NumberPoint, Point, ResourceMetrics
-from sloburn.sli.classify import ValueOf, traits_of
+from sloburn.sli.autopsy import Traits
+from sloburn.sli.classify import MAX_VERDICTS, ValueOf, traits_of
 from sloburn.sli.commit import Commit
 from sloburn.sli.groups import Groups
 from sloburn.sli.horizon import COUNTED, DUPLICATE, FULL, FUTURE, TOO_LATE, UNMATCHED, UNUSABLE, Horizon
+from sloburn.sli.outcome import Outcomes, Portrait, Portraits
 from sloburn.sli.select import Facts, holds
 from sloburn.sli.series import SeriesKey
 from sloburn.sli.temporality import StreamState, Temporality, Values, increase
@@ -35,18 +37,71 @@ class Reading:
     key: bytes
 
 
+class PointVerdict:
+    """What the points of one stream mean: one portrait for each run of buckets that means the same to every SLO.
+
+    Args:
+        limits: Number of each series that counts the points, and the last bucket that is good to it.
+        notes: What the user must know of series that cannot judge them.
+        traits: What the autopsy compares.
+        outcomes: Where outcomes come from.
+        portraits: Where portraits come from.
+    """
+
+    __slots__ = ("notes", "runs")
+
+    def __init__(
+        self,
+        limits: list[tuple[int, int]],
+        notes: tuple[tuple[SeriesKey, str], ...],
+        traits: Traits,
+        outcomes: Outcomes,
+        portraits: Portraits,
+    ) -> None:
+        self.notes = notes
+        self.runs: list[tuple[int, int | None, Portrait]] = []
+        cuts = sorted({0, *(last_good + 1 for _, last_good in limits)}) if limits else []
+        ends: list[int | None] = [*cuts[1:], None] if cuts else []
+        for begin, end in zip(cuts, ends, strict=True):
+            outcome = outcomes.of((number, begin > last_good) for number, last_good in limits)
+            self.runs.append((begin, end, portraits.of(outcome, traits)))
+
+    @property
+    def counts(self) -> bool:
+        """Tell whether any series counts the points."""
+        return bool(self.runs)
+
+
+_UNUSABLE = (
+    "{name} holds points ({kind}) that count no events, so they are passed over: expected a monotonic sum or a "
+    "histogram with explicit buckets, with its temporality"
+)
+
+
 class MetricPlan:
     """How the metrics of one service are judged.
 
     Args:
+        service: Its name.
         slos: Every metric SLO of the service, each with the generation of its series.
-        groups: Where series keys come from.
+        groups: Where series come from.
+        outcomes: Where outcomes come from.
         value_of: Reads an attribute's wire form.
     """
 
-    def __init__(self, slos: Iterable[tuple[Slo, str]], groups: Groups, value_of: ValueOf) -> None:
+    def __init__(
+        self,
+        service: str,
+        slos: Iterable[tuple[Slo, str]],
+        groups: Groups,
+        outcomes: Outcomes,
+        value_of: ValueOf,
+    ) -> None:
+        self._portraits = Portraits(service)
         self._groups = groups
+        self._outcomes = outcomes
         self._value_of = value_of
+        self._verdicts: dict[tuple[bytes, tuple[float, ...], str], PointVerdict] = {}
         self._rules: dict[str, list[tuple[Slo, str, MetricIndicator]]] = {}
         for slo, generation in slos:
             if isinstance(slo.indicator, MetricIndicator):
@@ -56,41 +111,49 @@ class MetricPlan:
         """Tell whether any SLO reads a metric."""
         return name in self._rules
 
-    def book(
-        self, name: str, reading: Reading, added: Values, of_resource: Attributes, at: int, commit: Commit
-    ) -> bool:
-        """Count what a point added, for every SLO that reads it; tell whether any did."""
+    def unusable(self, metric: Metric) -> Iterator[tuple[SeriesKey, str]]:
+        """Yield for every SLO without groups in words why the points of a metric count nothing."""
+        kind = (metric.WhichOneof("data") or "nothing").replace("_", " ")
+        for slo, generation, _ in self._rules[metric.name]:
+            if not slo.group_by:
+                yield SeriesKey(slo.name, generation), _UNUSABLE.format(name=metric.name, kind=kind)
+
+    def verdict(self, name: str, reading: Reading, of_resource: Attributes) -> PointVerdict:
+        """Return what the points of a stream mean; judged once for each stream."""
+        key = (reading.key, reading.state.bounds, reading.unit)
+        found = self._verdicts.get(key)
+        if found is None:
+            if len(self._verdicts) >= MAX_VERDICTS:
+                self._verdicts.clear()
+            found = self._verdicts[key] = self._judge(name, reading, of_resource)
+        return found
+
+    def _judge(self, name: str, reading: Reading, of_resource: Attributes) -> PointVerdict:
         raw = {**of_resource, **reading.attributes}
         facts = Facts(attributes={key: self._value_of(value) for key, value in raw.items()})
-        used = False
+        limits: list[tuple[int, int]] = []
+        notes: list[tuple[SeriesKey, str]] = []
         for slo, generation, rule in self._rules[name]:
             if holds(rule.where, facts):
                 key = self._groups.key(slo, generation, facts)
-                split = self._split(rule, reading, added, facts)
-                used = used or not isinstance(split, str)
-                self._count(key, split, facts, at, commit)
-        return used
+                last_good = _last_good(rule, reading, facts)
+                if isinstance(last_good, str):
+                    notes.append((key, last_good))
+                else:
+                    limits.append((self._groups.number(key), last_good))
+        return PointVerdict(limits, tuple(notes), traits_of(facts), self._outcomes, self._portraits)
 
-    def _count(self, key: SeriesKey, split: tuple[int, int] | str, facts: Facts, at: int, commit: Commit) -> None:
-        if isinstance(split, str):
-            commit.notes[key, split] = None
-        elif split != (0, 0):
-            commit.count(key, at, traits_of(facts), *split)
 
-    def _split(self, rule: MetricIndicator, reading: Reading, added: Values, facts: Facts) -> tuple[int, int] | str:
-        """Return good and bad, or in words why the point cannot be judged."""
-        total = sum(added)
-        if rule.threshold is None:
-            bad = rule.bad is not None and holds(rule.bad, facts)
-            return (0, total) if bad else (total, 0)
-        bounds = reading.state.bounds
-        if not bounds:
-            return f"{rule.metric} is no histogram with buckets: a threshold cannot be judged on it"
-        limit = float(rule.threshold * _PER_SECOND.get(reading.unit, 1) if rule.is_duration else rule.threshold)
-        if limit not in bounds:
-            return _no_bound(rule, bounds, reading.unit)
-        good = sum(added[: bounds.index(limit) + 1])  # OTLP: a bucket holds (lower, upper], so `le` includes its bound
-        return good, total - good
+def _last_good(rule: MetricIndicator, reading: Reading, facts: Facts) -> int | str:
+    """Return the last bucket that is good, or in words why the point cannot be judged."""
+    if rule.threshold is None:
+        return -1 if rule.bad is not None and holds(rule.bad, facts) else len(reading.state.values)
+    bounds = reading.state.bounds
+    if not bounds:
+        return f"{rule.metric} is no histogram with buckets: a threshold cannot be judged on it"
+    limit = float(rule.threshold * _PER_SECOND.get(reading.unit, 1) if rule.is_duration else rule.threshold)
+    # OTLP: a bucket holds (lower, upper], so `le` includes its bound.
+    return bounds.index(limit) if limit in bounds else _no_bound(rule, bounds, reading.unit)
 
 
 def _no_bound(rule: MetricIndicator, bounds: tuple[float, ...], unit: str) -> str:
@@ -107,7 +170,7 @@ class PointCounter:
     """Counts the data points of one request into a commit.
 
     Args:
-        plan: How the service's metrics are judged.
+        plan: How they are judged.
         streams: The last point of every stream.
         horizon: Which moments can be counted.
     """
@@ -129,6 +192,8 @@ class PointCounter:
                 if not self._plan.wants(metric.name):
                     commit.items["metrics", UNMATCHED] += len(readings)
                     continue
+                if None in readings:
+                    commit.notes.update(dict.fromkeys(self._plan.unusable(metric)))
                 for reading in readings:
                     fate = self._take(metric.name, reading, of_resource, commit)
                     commit.items["metrics", fate] += 1
@@ -150,8 +215,19 @@ class PointCounter:
         if added is None:
             return DUPLICATE
         commit.streams[reading.key] = reading.state
-        used = self._plan.book(name, reading, added, of_resource, self._horizon.slice_of(at), commit)
-        return COUNTED if used else UNMATCHED
+        verdict = self._plan.verdict(name, reading, of_resource)
+        commit.notes.update(dict.fromkeys(verdict.notes))
+        if not verdict.counts:
+            return UNMATCHED
+        self._book(verdict, added, self._horizon.slice_of(at), commit)
+        return COUNTED
+
+    def _book(self, verdict: PointVerdict, added: Values, at: int, commit: Commit) -> None:
+        for begin, end, portrait in verdict.runs:
+            events = sum(added[begin:end])
+            if events:
+                commit.count(portrait.outcome, at, events)
+                commit.explain(portrait, at, events)
 
 
 def readings_of(metric: Metric, scope: bytes) -> Iterator[Reading | None]:
@@ -177,9 +253,12 @@ def _buckets(point: HistogramPoint) -> tuple[tuple[float, ...], Values]:
 
 
 def _whole(point: NumberPoint) -> int:
-    return floor(point.as_double) if point.WhichOneof("value") == "as_double" else point.as_int
+    if point.WhichOneof("value") == "as_int":
+        return point.as_int
+    return floor(point.as_double) if isfinite(point.as_double) else -1
 
 
+_MOST_EVENTS = 2**53  # beyond, a counter that is a double skips numbers: it counts no events
 _NO_RECORDED_VALUE = 1  # opentelemetry-proto, metrics.proto: DataPointFlags
 
 
@@ -193,7 +272,9 @@ def _reading(
 ) -> Reading | None:
     if temporality not in (Temporality.DELTA.value, Temporality.CUMULATIVE.value):
         return None
-    if point.flags & _NO_RECORDED_VALUE or any(value < 0 for value in values):
+    if point.flags & _NO_RECORDED_VALUE or min(values) < 0 or max(values) > _MOST_EVENTS:
+        return None
+    if bounds and len(values) != len(bounds) + 1:  # opentelemetry-proto, metrics.proto: HistogramDataPoint
         return None
     state = StreamState(
         start_unix_nano=point.start_time_unix_nano,

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
+from operator import itemgetter
 
-from sloburn.sli.autopsy import Autopsy
-from sloburn.sli.ledger import Ledger, tiers
-from sloburn.sli.status import BudgetPoint, FailingTrace, SloState
+from sloburn.sli.course import Course
+from sloburn.sli.early_watch import early_watch
+from sloburn.sli.evidence import Evidence
+from sloburn.sli.ledger import Ledger
+from sloburn.sli.shape import Shape
+from sloburn.sli.status import SloState, SloStatus
 from sloburn.slo.alerting import Alert
 from sloburn.slo.model import Severity, Slo
 
@@ -41,43 +45,61 @@ def generation(slo: Slo, time_scale: int) -> str:
 
 
 class Series:
-    """Mutable state of one series; only the engine touches it."""
+    """Mutable state of one series; only the engine touches it.
+
+    Args:
+        key: Which series.
+        slo: The promise, scaled.
+        shape: How it is evaluated.
+    """
 
     __slots__ = (
         "alerts",
-        "autopsy",
-        "budget",
-        "budget_at_unix_nano",
+        "course",
+        "course_turn",
+        "early",
         "failing",
+        "is_changed",
+        "is_silent",
         "key",
         "ledger",
         "notes",
+        "number",
+        "shape",
         "slo",
         "state",
         "state_since_unix_nano",
+        "status",
     )
 
-    def __init__(self, key: SeriesKey, slo: Slo, time_scale: int) -> None:
+    def __init__(self, key: SeriesKey, slo: Slo, shape: Shape) -> None:
         self.key = key
+        self.number = 0  # given when the stored ones are known: see Engine.tick
         self.slo = slo
-        self.ledger = Ledger(tiers(slo.period.length_ns, time_scale))
-        self.autopsy = Autopsy(look_back_ns(slo))
-        self.failing: deque[FailingTrace] = deque(maxlen=MAX_FAILING)
-        self.alerts: tuple[Alert, ...] = tuple(Alert(severity=severity) for severity in Severity)
-        self.notes: dict[str, None] = {}
+        self.shape = shape
+        self.ledger = Ledger(shape.look_backs.resolutions, shape.look_backs.tiers)
+        self.early = early_watch(slo, shape.look_backs.resolutions[0].slice_ns)
+        self.failing: tuple[Evidence, ...] = ()
+        self.alerts: tuple[Alert, ...] = _INACTIVE
+        self.notes: dict[str, int] = {}  # when each was last true
         self.state = SloState.NO_DATA
         self.state_since_unix_nano = 0
-        self.budget: tuple[BudgetPoint, ...] = ()
-        self.budget_at_unix_nano = 0
+        self.course: Course | None = None
+        self.course_turn = 0
+        self.status: SloStatus | None = None
+        self.is_changed = True  # since the last status
+        self.is_silent = False
+
+    def show(self, evidence: Iterable[Evidence]) -> None:
+        """Take over bad events; only the newest are kept, in the order of their numbers."""
+        self.failing = tuple(sorted((*self.failing, *evidence), key=itemgetter(0))[-MAX_FAILING:])
+        self.is_changed = True
+
+
+_INACTIVE = tuple(Alert(severity=severity) for severity in Severity)
 
 
 def look_back_ns(slo: Slo) -> int:
     """Return the long look-back of the fastest alert: what "now" means for a person on call."""
     windows = slo.alerting.windows
     return windows[0].long_ns if windows else slo.period.length_ns
-
-
-def quiet_ns(slo: Slo) -> int:
-    """Return how long nothing may come before it is called silence: the short look-back of the fastest alert."""
-    windows = slo.alerting.windows
-    return windows[0].short_ns if windows else slo.period.length_ns

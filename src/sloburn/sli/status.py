@@ -12,6 +12,7 @@ from fractions import Fraction
 
 from sloburn.slo.alerting import Alert, PairReading
 from sloburn.slo.budget import Count
+from sloburn.slo.early import EarlyEvidence
 from sloburn.slo.model import Slo
 
 
@@ -128,6 +129,7 @@ class SloStatus:
         budget: The budget over the period, oldest first.
         last_event_unix_nano: When the newest event ended; 0 if there was none.
         notes: What the user must know: rules that can never fire, thresholds that cannot be judged.
+        early: Why the early page fires; None unless the SLO asks for it and there is evidence.
     """
 
     slo: Slo
@@ -147,6 +149,7 @@ class SloStatus:
     budget: tuple[BudgetPoint, ...] = ()
     last_event_unix_nano: int = 0
     notes: tuple[str, ...] = ()
+    early: EarlyEvidence | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

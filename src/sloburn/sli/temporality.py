@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from operator import lt, sub
 
 Values = tuple[int, ...]
 
@@ -55,12 +56,12 @@ def increase(point: StreamState, last: StreamState | None, temporality: Temporal
         return (0,) * len(point.values)  # the view changed under way: what these buckets held before is not known
     if _was_reset(point, last):
         return point.values
-    return tuple(new - old for new, old in zip(point.values, last.values, strict=True))
+    return tuple(map(sub, point.values, last.values))
 
 
 def _was_reset(point: StreamState, last: StreamState) -> bool:
     return (
         point.start_unix_nano > last.start_unix_nano
         or len(point.values) != len(last.values)
-        or any(new < old for new, old in zip(point.values, last.values, strict=True))
+        or any(map(lt, point.values, last.values))
     )

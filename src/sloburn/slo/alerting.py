@@ -91,7 +91,13 @@ class Alert:
 
 
 def step(
-    alert: Alert, readings: tuple[PairReading, ...], alerting: Alerting, now: int, *, frozen: bool = False
+    alert: Alert,
+    readings: tuple[PairReading, ...],
+    alerting: Alerting,
+    now: int,
+    *,
+    frozen: bool = False,
+    early: bool = False,
 ) -> Alert:
     """Return what the alert is at `now`.
 
@@ -101,9 +107,12 @@ def step(
         alerting: The SLO's alert settings.
         now: Nanoseconds since the epoch.
         frozen: There is no data: neither fire nor resolve.
+        early: The early page's evidence is there (`slo.early`): a page fires at once, without a pair that is over.
     """
     if frozen:
         return alert
+    if early and alert.severity is Severity.PAGE:
+        return _while_early(alert, now)
     mine = [reading for reading in readings if reading.window.severity is alert.severity]
     over = [reading for reading in mine if reading.over]
     if over:
@@ -118,6 +127,13 @@ def step(
         state = AlertState.RESOLVED if alert.resolved_unix_nano else AlertState.INACTIVE
         return replace(alert, state=state, since_unix_nano=now, pending_unix_nano=0)
     return alert
+
+
+def _while_early(alert: Alert, now: int) -> Alert:
+    if alert.state is AlertState.FIRING:
+        return alert
+    since = alert.pending_unix_nano or now
+    return replace(alert, state=AlertState.FIRING, since_unix_nano=now, pending_unix_nano=since, fired_unix_nano=now)
 
 
 def _while_over(alert: Alert, over: list[PairReading], alerting: Alerting, now: int) -> Alert:

@@ -24,6 +24,9 @@ class Count:
     def __add__(self, other: Count) -> Count:
         return Count(self.good + other.good, self.bad + other.bad)
 
+    def __sub__(self, other: Count) -> Count:
+        return Count(self.good - other.good, self.bad - other.bad)
+
 
 def error_budget(objective: Fraction) -> Fraction:
     """Return the share of events that may be bad: ``1 - objective``."""

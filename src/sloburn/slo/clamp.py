@@ -2,7 +2,7 @@
 
 Even a total outage burns no faster than ``1 / (1 - objective)``: at an objective of 90 % that is 10, so the workbook's
 14.4 could never fire. Such a window gets the factor `REACHABLE_SHARE` of that ceiling; windows that can fire are left
-as the workbook has them.
+as they are written.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ from fractions import Fraction
 
 from sloburn.duration import format_duration
 from sloburn.slo.budget import error_budget, is_reachable
-from sloburn.slo.catalog import workbook_windows
-from sloburn.slo.model import Slo, Window
+from sloburn.slo.model import Window
 
 # A factor of share x ceiling is over while more than `share` of all events are bad. It must be below 1, or nothing
 # fires; and below it by a margin, because an outage seldom fails everything: health checks and cached answers go on.
@@ -38,21 +37,6 @@ def reachable_windows(windows: tuple[Window, ...], objective: Fraction) -> tuple
     )
     changed = zip(windows, clamped, strict=True)
     return clamped, tuple(_note(old, new, objective) for old, new in changed if old.factor != new.factor)
-
-
-def clamp_notes(slo: Slo) -> tuple[str, ...]:
-    """Tell which windows of an SLO have a lower factor than the workbook's, and why.
-
-    Args:
-        slo: As it was read: on a scaled clock (`Slo.scaled`) its windows are not the workbook's.
-    """
-    mine = {(window.severity, window.long_ns, window.short_ns): window for window in slo.alerting.windows}
-    pairs = [
-        (window, mine.get((window.severity, window.long_ns, window.short_ns)))
-        for window in workbook_windows(slo.period)
-        if not is_reachable(window.factor, slo.objective)
-    ]
-    return tuple(_note(old, new, slo.objective) for old, new in pairs if new and new.factor != old.factor)
 
 
 def _note(old: Window, new: Window, objective: Fraction) -> str:

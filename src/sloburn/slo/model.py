@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from fractions import Fraction
 
+from sloburn.slo.exclusions import Exclusion
+
 Scalar = str | int | float | bool
 
 
@@ -132,11 +134,29 @@ class Window:
     factor: Fraction
 
 
+class CalendarUnit(StrEnum):
+    """Spans of a calendar."""
+
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+    QUARTER = "quarter"
+    YEAR = "year"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Period:
-    """The rolling span of time that the objective is promised over."""
+    """The span of time that the objective is promised over: rolling, or aligned with a calendar.
+
+    Args:
+        length_ns: Its length, nanoseconds; of a calendar unit the usual one (`slo.periods.NOMINAL_NS`).
+        unit: The calendar unit; None for a rolling period.
+        timezone: IANA name of the zone whose midnight begins a calendar period.
+    """
 
     length_ns: int
+    unit: CalendarUnit | None = None
+    timezone: str = "UTC"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,11 +167,16 @@ class Alerting:
         windows: The pairs, fastest first.
         min_bad_events: Bad events that the long window must hold before a pair may fire: one error never pages.
         for_ns: How long a pair must stay over before it fires, nanoseconds; the windows make it unnecessary.
+        early_page: Page as soon as noise cannot explain what is seen (`slo.early`), before a pair is over; `for_ns`
+            does not hold it back.
+        notes: What was changed so that every window can fire, for people.
     """
 
     windows: tuple[Window, ...]
     min_bad_events: int = 5
     for_ns: int = 0
+    early_page: bool = False
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,6 +193,7 @@ class Slo:
         alerting: When it alerts.
         description: For people.
         runbook: Address of what to do.
+        exclusions: Time that does not count.
     """
 
     name: str
@@ -179,11 +205,13 @@ class Slo:
     group_by: tuple[str, ...] = ()
     description: str = ""
     runbook: str = ""
+    exclusions: tuple[Exclusion, ...] = ()
 
     def scaled(self, scale: int) -> Slo:
         """Return the same promise on a clock that runs `scale` times as fast: for demos and tests.
 
-        Every window and the period shrink alike, so the burn factors stay what they are.
+        Every window and the period shrink alike, so the burn factors stay what they are. A calendar period becomes a
+        rolling one: no calendar runs faster.
         """
         if scale == 1:
             return self

@@ -14,8 +14,12 @@ BURN_RATE = "sloburn_slo_burn_rate"
 ALERT_STATE = "sloburn_alert_state"
 SLO_STATE = "sloburn_slo_state"
 
+ALERTMANAGER_ALERTS_TOTAL = "sloburn_alertmanager_alerts_total"
 REQUESTS_TOTAL = "sloburn_receiver_requests_total"
 ITEMS_TOTAL = "sloburn_engine_items_total"
+SEEN_SPANS = "sloburn_seen_spans"
+SEEN_BYTES = "sloburn_seen_bytes"
+SEEN_HORIZON_SECONDS = "sloburn_seen_horizon_seconds"
 QUEUE_BYTES = "sloburn_receiver_queue_bytes"
 COMMIT_SECONDS = "sloburn_store_commit_seconds"
 

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from sloburn.duration import DAY
-from sloburn.slo.catalog import workbook_windows
-from sloburn.slo.clamp import reachable_windows
-from sloburn.slo.model import Alerting, Period, Slo
+from sloburn.slo.model import Period, Slo
+from sloburn.spec.alerting import default_alerting, read_alerting
 from sloburn.spec.cursor import Cursor
+from sloburn.spec.exclusions import read_exclusions
 from sloburn.spec.indicators import STAND_IN, read_indicator
-from sloburn.spec.values import read_duration, read_integer, read_name, read_objective, read_period, read_text
+from sloburn.spec.periods import read_period
+from sloburn.spec.values import read_name, read_objective, read_text
 
 VERSION = "sloburn/v1"
 
@@ -25,13 +26,8 @@ _SLO_KEYS = (
     "group_by",
     "indicator",
     "alerting",
+    "exclude",
 )
-_LATER = {
-    key: f"{key} is not supported yet: every alert has the same outlets; expected min_bad_events or for"
-    for key in ("page", "ticket", "channels")
-}
-_LATER["windows"] = "windows of your own are not supported yet: the workbook's are used; remove the key"
-_NO_ALERTING = Alerting(windows=())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,19 +78,22 @@ def _read_slos(at: Cursor) -> tuple[Placed, ...]:
 def _read_slo(at: Cursor) -> Placed:
     record = at.record(*_SLO_KEYS)
     objective = record.need("objective", read_objective, Fraction(1, 2), "99.9")
-    period = Period(length_ns=record.need("period", read_period, 30 * DAY, "30d"))
-    alerting = record.may("alerting", _read_alerting, _NO_ALERTING)
-    windows, _ = reachable_windows(workbook_windows(period), objective)
+    period = record.need("period", read_period, Period(length_ns=30 * DAY), "30d")
     slo = Slo(
         name=record.need("name", read_name, "", "checkout-availability"),
         service=record.need("service", read_text, "", "checkout"),
         objective=objective,
         period=period,
         indicator=record.need("indicator", read_indicator, STAND_IN, "{spans: {kind: server}, bad: {status: error}}"),
-        alerting=Alerting(windows=windows, min_bad_events=alerting.min_bad_events, for_ns=alerting.for_ns),
+        alerting=record.may(
+            "alerting",
+            lambda place: read_alerting(place, period, objective),
+            default_alerting(period, objective),
+        ),
         group_by=record.may("group_by", _read_group_by, ()),
         description=record.may("description", read_text, ""),
         runbook=record.may("runbook", read_text, ""),
+        exclusions=record.may("exclude", read_exclusions, ()),
     )
     return Placed(slo=slo, at=record.fields.get("name", at))
 
@@ -107,12 +106,3 @@ def _read_group_by(at: Cursor) -> tuple[str, ...]:
             item.refuse(f"found {key} twice; expected each attribute once", None)
         keys.append(key)
     return tuple(keys)
-
-
-def _read_alerting(at: Cursor) -> Alerting:
-    record = at.record("min_bad_events", "for", later=_LATER)
-    return Alerting(
-        windows=(),
-        min_bad_events=record.may("min_bad_events", read_integer, _NO_ALERTING.min_bad_events),
-        for_ns=record.may("for", read_duration, _NO_ALERTING.for_ns),
-    )

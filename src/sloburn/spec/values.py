@@ -7,13 +7,11 @@ import re
 from decimal import Decimal
 from fractions import Fraction
 
-from sloburn.duration import DAY, SECOND, format_duration, parse_duration
+from sloburn.duration import SECOND, parse_duration
 from sloburn.slo.model import Scalar
 from sloburn.spec.cursor import Cursor, did_you_mean, listed
 
 LONGEST_NAME = 63  # a Kubernetes name and a DNS label end there too
-SHORTEST_PERIOD_NS = 1 * DAY
-LONGEST_PERIOD_NS = 366 * DAY
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 _PERCENT = re.compile(r"(\d{1,18}(?:\.\d{1,18})?)( ?%)?", re.ASCII)
@@ -23,7 +21,6 @@ _DIGITS = re.compile(r"[-+]?\d+", re.ASCII)
 _FLOAT = re.compile(r"[-+]?(\d+\.\d*|\.\d+|\d+(?=[eE]))([eE][-+]?\d{1,3})?", re.ASCII)
 _OTHER_YAML = {f"tag:yaml.org,2002:{name}" for name in ("bool", "int", "float")}
 _HALF = Fraction(1, 2)
-_MONTH = 30 * DAY
 
 
 def read_scalar(at: Cursor) -> Scalar:
@@ -111,18 +108,6 @@ def read_duration(at: Cursor) -> int:
     return _duration(at) or 1
 
 
-def read_period(at: Cursor) -> int:
-    """Read the rolling period; return nanoseconds."""
-    if at.is_mapping:
-        message = "calendar periods are not supported yet, rolling periods only; expected a duration such as 30d"
-        return at.refuse(message, _MONTH)
-    length_ns = _duration(at)
-    if length_ns is None or SHORTEST_PERIOD_NS <= length_ns <= LONGEST_PERIOD_NS:
-        return length_ns or _MONTH
-    bounds = f"{format_duration(SHORTEST_PERIOD_NS)} to {format_duration(LONGEST_PERIOD_NS)}"
-    return at.expected(f"a period from {bounds}, for instance 30d", _MONTH)
-
-
 def read_objective(at: Cursor) -> Fraction:
     """Read the objective, a percentage such as ``99.9`` or ``99.9%``; return the exact ratio."""
     parts = _PERCENT.fullmatch(at.node.value) if at.is_scalar else None
@@ -137,6 +122,20 @@ def read_objective(at: Cursor) -> Fraction:
     if percent < 1 and parts[2] is None:
         return at.refuse(_looks_like_a_ratio(parts[1]), _HALF)
     return percent / 100
+
+
+def read_share(at: Cursor) -> Fraction:
+    """Read a share of something, a percentage above 0 and at most 100; return the exact ratio."""
+    parts = _PERCENT.fullmatch(at.node.value) if at.is_scalar else None
+    percent = Fraction(parts[1]) if parts else Fraction(0)
+    return percent / 100 if 0 < percent <= 100 else at.expected("a percentage above 0, such as 2%", Fraction(1))
+
+
+def read_factor(at: Cursor) -> Fraction:
+    """Read a factor above zero, exactly."""
+    text = at.node.value if at.is_scalar else ""
+    factor = Fraction(text) if _DECIMAL.fullmatch(text) else Fraction(0)
+    return factor if factor > 0 else at.expected("a number above 0, such as 14.4", Fraction(1))
 
 
 def _looks_like_a_ratio(text: str) -> str:

@@ -24,7 +24,7 @@ function write(ms, style) {
 }
 
 function writeTimes(element) {
-  for (const node of element.querySelectorAll("[data-ms]:not(#live)")) {
+  for (const node of element.querySelectorAll("[data-ms]:not(#live, .pulse-time)")) {
     const text = write(Number(node.dataset.ms), node.dataset.style);
     if (node.textContent !== text) node.textContent = text;
   }
@@ -120,8 +120,9 @@ async function update() {
     address.searchParams.set("part", "live");
     address.hash = "";
     const answer = await fetch(address, { signal: AbortSignal.timeout(STALE_MS) });
-    if (answer.ok) show(await answer.text());
-    else if (answer.status === 404) location.reload(); // the SLO is gone: the server's page says so
+    if (answer.status === 404) location.reload(); // the SLO is gone: the server's page says so
+    if (!answer.ok) throw new Error(answer.statusText);
+    show(await answer.text());
     heard.numbers = Date.now();
   } catch {
     // the pulse says it
@@ -142,9 +143,12 @@ function show(html) {
 
 function listen() {
   const source = new EventSource("/api/v1/stream?view=summary");
-  source.addEventListener("status", () => {
+  source.addEventListener("status", (event) => {
     heard.server = Date.now();
-    if (document.hidden) heard.numbers = heard.server;
+    if (document.hidden) {
+      heard.numbers = heard.server;
+      document.title = `${JSON.parse(event.data).summary.text} · sloburn`; // a tab in the background tells of a page
+    }
     showPulse();
     update();
   });

@@ -5,8 +5,7 @@ export function morph(old, fresh) {
   if (old.hasAttribute("data-keep")) return;
   if (old.dataset.hold === "all" && held(old)) return;
   syncAttributes(old, fresh);
-  const wanted = old.dataset.hold === "order" && held(old) ? inOldOrder(old, fresh) : [...fresh.childNodes];
-  syncChildren(old, wanted);
+  syncChildren(old, old.dataset.hold === "order" ? inPlace(old, fresh) : [...fresh.childNodes]);
 }
 
 // Nothing moves under a pointer or away from a keyboard's focus.
@@ -23,6 +22,14 @@ function syncAttributes(old, fresh) {
   }
 }
 
+// White space between rows would count as a neighbour, and a row that is moved past it loses its focus.
+function inPlace(old, fresh) {
+  for (const node of [...old.childNodes]) {
+    if (node.nodeType === Node.TEXT_NODE) node.remove();
+  }
+  return held(old) ? inOldOrder(old, fresh) : [...fresh.children];
+}
+
 function inOldOrder(old, fresh) {
   const places = new Map([...old.children].map((child, place) => [child.id, place]));
   const place = (child) => places.get(child.id) ?? places.size;
@@ -30,6 +37,10 @@ function inOldOrder(old, fresh) {
 }
 
 function syncChildren(old, wanted) {
+  const ids = new Set(wanted.map((fresh) => fresh.id));
+  for (const child of [...old.children]) {
+    if (child.id && !ids.has(child.id)) child.remove(); // first, so that nobody has to be moved past it
+  }
   const named = new Map([...old.children].filter((child) => child.id).map((child) => [child.id, child]));
   let next = old.firstChild;
   for (const fresh of wanted) {

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from sloburn.errors import ConfigError
 from sloburn.sdk.config import Signal, Target
-from sloburn.sdk.exporters.encoding import refused_items
+from sloburn.sdk.exporters.answers import refused_items
 from sloburn.sdk.exporters.sender import Outcome
 
 try:
@@ -66,7 +66,7 @@ class GrpcSender:
             return _judge(error)
         except Exception as error:
             return Outcome(verdict="retry", reason=str(error) or type(error).__name__)
-        return Outcome(verdict="taken", refused_items=refused_items(self._signal, answer))
+        return Outcome(verdict="taken", refused_items=refused_items(answer))
 
     def forget_connection(self) -> None:
         """Drop the channel without touching its socket: it belongs to the parent process."""

@@ -12,6 +12,11 @@ from sloburn.sdk.config import Signal
 logger = logging.getLogger("sloburn")
 
 
+# A receiver that answers every other request must not fill the host's log: after an outage was announced, those that
+# begin within so many seconds are counted and not announced.
+_QUIET_SECONDS = 60.0
+
+
 class ExportHealth:
     """Knows which signals cannot be delivered and speaks only when "all arrive" turns to "some do not" and back.
 
@@ -25,7 +30,11 @@ class ExportHealth:
         self._now = now
         self._lock = threading.Lock()
         self._failing: dict[Signal, str] = {}
+        self._refusing: set[Signal] = set()
         self._since = 0.0
+        self._quiet_until = float("-inf")
+        self._is_announced = False
+        self._unannounced = 0
         self._lost = 0
 
     def failed(self, signal: Signal, reason: str) -> None:
@@ -33,14 +42,20 @@ class ExportHealth:
         with self._lock:
             is_first = not self._failing
             self._failing[signal] = reason
-            if is_first:
-                self._since = self._now()
-        if is_first:
+            if not is_first:
+                return
+            self._since = self._now()
+            self._is_announced = self._since >= self._quiet_until
+            self._unannounced += not self._is_announced
+            if self._is_announced:
+                self._quiet_until = self._since + _QUIET_SECONDS
+        if self._is_announced:
             logger.warning(
-                "telemetry cannot be delivered to %s (%s: %s): it is kept up to a bound and tried again",
+                "telemetry cannot be delivered to %s (%s: %s): it is kept up to a bound and tried again%s",
                 self._destination,
                 signal,
                 reason,
+                self._in_between(),
             )
 
     def succeeded(self, signal: Signal, *, lost: int) -> None:
@@ -56,15 +71,25 @@ class ExportHealth:
             reason = self._failing.pop(signal, None)
             self._lost += lost
             is_last = reason is not None and not self._failing
-        if is_last:
-            seconds = self._now() - self._since
+            if not is_last:
+                return
+            lost, self._lost = self._lost, 0
+        if self._is_announced:
             logger.warning(
                 "telemetry is delivered to %s again after %.1f s; lost so far: %d items",
                 self._destination,
-                seconds,
-                self._lost,
+                self._now() - self._since,
+                lost,
             )
-            self._lost = 0
+
+    def refused_some(self, signal: Signal, count: int) -> None:
+        """Note that a receiver took a request but not all of its items; said once for each signal."""
+        if signal in self._refusing:
+            return
+        self._refusing.add(signal)
+        logger.warning(
+            "%s refuses some %s (%d of the last request); they are counted as lost", self._destination, signal, count
+        )
 
     def reason(self, signal: Signal) -> str:
         """Return why this signal cannot be delivered, empty when it can."""
@@ -74,4 +99,11 @@ class ExportHealth:
         """Start anew in a forked child: what the parent knows is not the child's experience."""
         self._lock = threading.Lock()
         self._failing = {}
-        self._lost = 0
+        self._refusing = set()
+        self._quiet_until = float("-inf")
+        self._is_announced = False
+        self._unannounced = self._lost = 0
+
+    def _in_between(self) -> str:
+        count, self._unannounced = self._unannounced, 0
+        return f" ({count} short outages since the last line)" if count else ""

@@ -10,11 +10,13 @@ from __future__ import annotations
 import http.client
 import ssl
 import time
+from base64 import b64encode
+from email.utils import parsedate_to_datetime
 from importlib.metadata import version
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
-from sloburn.sdk.config import Signal, Target
-from sloburn.sdk.exporters.encoding import refused_items
+from sloburn.sdk.config import Target
+from sloburn.sdk.exporters.answers import refused_items
 from sloburn.sdk.exporters.sender import Outcome, compress
 
 _RETRYABLE = frozenset({429, 502, 503, 504})
@@ -25,18 +27,17 @@ class HttpSender:
     """Keeps one connection to one address and sends one request at a time.
 
     Args:
-        signal: What the bodies hold.
-        target: Where they go.
+        target: Where requests go.
     """
 
-    def __init__(self, *, signal: Signal, target: Target) -> None:
+    def __init__(self, *, target: Target) -> None:
         parts = urlsplit(target.url)
-        self._signal = signal
         self._target = target
         self._is_secure = parts.scheme == "https"
         self._host = parts.hostname or "localhost"
         self._port = parts.port or (443 if self._is_secure else 80)
         self._path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        self._proxy = urlsplit(target.proxy) if target.proxy else None
         self._headers = self._make_headers()
         self._connection: http.client.HTTPConnection | None = None
 
@@ -70,12 +71,16 @@ class HttpSender:
 
     def _attempt(self, body: bytes, timeout_seconds: float) -> Outcome:
         connection = self._connect(timeout_seconds)
-        connection.request("POST", self._path, body=body, headers=self._headers)
+        connection.request("POST", self._request_target(), body=body, headers=self._headers)
         response = connection.getresponse()
         answer = response.read(_LONGEST_ANSWER_BYTES)
         if response.will_close or not response.isclosed():
             self.close()
-        return self._judge(response, answer)
+        return _judge(response, answer)
+
+    def _request_target(self) -> str:
+        """A proxy of plain requests wants the whole address (RFC 9112, 3.2.2)."""
+        return self._target.url if self._proxy and not self._is_secure else self._path
 
     def _connect(self, timeout_seconds: float) -> http.client.HTTPConnection:
         connection = self._connection
@@ -87,32 +92,65 @@ class HttpSender:
         return connection
 
     def _make_connection(self, timeout_seconds: float) -> http.client.HTTPConnection:
+        host, port = self._host, self._port
+        if self._proxy is not None:
+            host, port = self._proxy.hostname or "", self._proxy.port or 80
         if not self._is_secure:
-            return http.client.HTTPConnection(self._host, self._port, timeout=timeout_seconds)
+            return http.client.HTTPConnection(host, port, timeout=timeout_seconds)
         context = ssl.create_default_context(cafile=self._target.ca_file)
         if self._target.client_certificate_file:
             context.load_cert_chain(self._target.client_certificate_file, self._target.client_key_file)
-        return http.client.HTTPSConnection(self._host, self._port, timeout=timeout_seconds, context=context)
+        connection = http.client.HTTPSConnection(host, port, timeout=timeout_seconds, context=context)
+        if self._proxy is not None:
+            connection.set_tunnel(self._host, self._port, headers=self._proxy_login())
+        return connection
 
     def _make_headers(self) -> dict[str, str]:
         headers = {"content-type": "application/x-protobuf", "user-agent": f"sloburn/{version('sloburn')}"}
         if self._target.compression != "none":
             headers["content-encoding"] = self._target.compression
+        if not self._is_secure:
+            headers |= self._proxy_login()
         return headers | dict(self._target.headers)
 
-    def _judge(self, response: http.client.HTTPResponse, answer: bytes) -> Outcome:
-        if 200 <= response.status < 300:
-            return Outcome(verdict="taken", refused_items=refused_items(self._signal, answer))
-        reason = f"HTTP {response.status} {response.reason}".strip()
-        if response.status in _RETRYABLE:
-            return Outcome(verdict="retry", reason=reason, retry_after_seconds=_wait(response))
-        return Outcome(verdict="refused", reason=reason)
+    def _proxy_login(self) -> dict[str, str]:
+        login = self._proxy.netloc.rpartition("@")[0] if self._proxy else ""
+        return {"proxy-authorization": f"Basic {b64encode(unquote(login).encode()).decode()}"} if login else {}
 
 
-def _wait(response: http.client.HTTPResponse) -> float | None:
-    """Read Retry-After; only the form in seconds, the form with a date is not worth a clock comparison."""
-    value = response.getheader("retry-after") or ""
-    return float(value) if value.isdigit() else None
+def _judge(response: http.client.HTTPResponse, answer: bytes) -> Outcome:
+    if 200 <= response.status < 300:
+        return _judge_answer(response.getheader("content-type") or "", answer)
+    reason = f"HTTP {response.status} {response.reason}".strip()
+    if response.status in _RETRYABLE:
+        return Outcome(verdict="retry", reason=reason, retry_after_seconds=_wait(response.getheader("retry-after")))
+    return Outcome(verdict="refused", reason=reason)
+
+
+def _judge_answer(content_type: str, answer: bytes) -> Outcome:
+    """Believe a success only when it looks like one of an OTLP receiver.
+
+    A page of a proxy or of a wrong port says that nothing was taken: it is tried again. What cannot be read otherwise
+    may have been taken or not: it is not sent twice, and counted as lost.
+    """
+    if content_type.startswith("text/html"):
+        return Outcome(verdict="retry", reason="a web page answers, not an OTLP receiver")
+    try:
+        return Outcome(verdict="taken", refused_items=refused_items(answer, content_type))
+    except ValueError:
+        return Outcome(verdict="refused", reason="the answer is not one of an OTLP receiver")
+
+
+def _wait(retry_after: str | None) -> float | None:
+    """Read how long to wait, in seconds or until a date (RFC 9110, 10.2.3)."""
+    if not retry_after:
+        return None
+    if retry_after.strip().isdigit():
+        return float(retry_after)
+    try:
+        return max(0.0, parsedate_to_datetime(retry_after).timestamp() - time.time())
+    except (ValueError, OverflowError):
+        return None
 
 
 def _in_words(error: Exception) -> str:

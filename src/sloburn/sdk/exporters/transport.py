@@ -16,6 +16,10 @@ def make_sender(signal: Signal, target: Target) -> Sender:
         from sloburn.sdk.exporters.grpc_sender import GrpcSender
 
         return GrpcSender(signal=signal, target=target)
+    if target.protocol == "memory":
+        from sloburn.sdk.exporters.memory_sender import MemorySender
+
+        return MemorySender()
     from sloburn.sdk.exporters.http_sender import HttpSender
 
-    return HttpSender(signal=signal, target=target)
+    return HttpSender(target=target)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import chain
+from queue import Empty, SimpleQueue
 
 from sloburn.clock import monotonic
 from sloburn.sdk.config import Signal
@@ -76,7 +78,7 @@ class ExportWorker:
 
     def wake(self) -> None:
         """Look at the source now instead of at the end of the interval."""
-        self._awake.set()
+        self._awake.put(None)
 
     def hurry(self) -> None:
         """Look often from now on: this process has been told to end and may not get another chance to flush."""
@@ -88,8 +90,7 @@ class ExportWorker:
         done = threading.Event()
         if not self._thread.is_alive():
             done.set()
-        with self._flush_lock:
-            self._flushes.append(done)
+        self._flushes.append(done)
         self.wake()
         return done
 
@@ -134,9 +135,9 @@ class ExportWorker:
 
     def _reset(self) -> None:
         self._thread = threading.Thread()
-        self._awake = threading.Event()
-        self._flush_lock = threading.Lock()
-        self._flushes: list[threading.Event] = []
+        # Both can be used by a signal handler that interrupts its own use, which a lock or an event would not survive.
+        self._awake: SimpleQueue[None] = SimpleQueue()
+        self._flushes: deque[threading.Event] = deque()
         self._pending: Request | None = None
         self._not_before = 0.0
         self._failures = 0
@@ -147,20 +148,39 @@ class ExportWorker:
         self._lost: Counter[str] = Counter()
 
     def _run(self) -> None:
+        looked = self._now()
         while not self._is_stopping:
-            self._awake.wait(max(self._interval, self._not_before - self._now()))
-            self._awake.clear()
-            if self._is_due():
-                self._cycle()
+            self._sleep(max(0.0, self._next_look(looked) - self._now()))
+            self._prepare()
+            now = self._now()
+            if now >= self._next_look(looked) or self._source.is_batch_full() or self._flushes:
+                looked = now
+                if self._is_due():
+                    self._cycle()
         self._cycle()
         self._sender.close()
 
+    def _sleep(self, seconds: float) -> None:
+        with contextlib.suppress(Empty):
+            self._awake.get(timeout=min(seconds, threading.TIMEOUT_MAX))
+            while True:
+                self._awake.get_nowait()
+
+    def _next_look(self, looked: float) -> float:
+        after_interval = looked + self._interval
+        return min(after_interval, max(looked, self._not_before)) if self._pending else after_interval
+
+    def _prepare(self) -> None:
+        try:
+            self._source.prepare()
+        except Exception as error:
+            self._health.failed(self.signal, f"{type(error).__name__}: {error}")
+
     def _is_due(self) -> bool:
-        return bool(self._flushes) or self._is_stopping or self._now() >= self._not_before
+        return bool(self._flushes) or self._now() >= self._not_before
 
     def _cycle(self) -> None:
-        with self._flush_lock:
-            flushes, self._flushes = self._flushes, []
+        flushes = [self._flushes.popleft() for _ in range(len(self._flushes))]
         try:
             self._drain()
         except Exception as error:
@@ -193,6 +213,8 @@ class ExportWorker:
             self._health.failed(self.signal, outcome.reason)
         else:
             self._health.succeeded(self.signal, lost=(self._lost + self._source.dropped).total())
+            if refused:
+                self._health.refused_some(self.signal, refused)
 
     def _back_off(self, request: Request, outcome: Outcome) -> None:
         if request.is_replaceable:

@@ -5,11 +5,10 @@ https://opentelemetry.io/docs/specs/semconv/http/http-spans/#http-server-span
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping
+import functools
+from collections.abc import Iterable, Mapping, MutableMapping
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit
-
-from opentelemetry import propagate
+from urllib.parse import urlsplit
 
 # What ASGI hands over: its keys are strings and its values are of any type.
 Scope = MutableMapping[str, Any]
@@ -19,13 +18,14 @@ _SECRET_PARAMETERS = frozenset({"AWSAccessKeyId", "Signature", "sig", "X-Goog-Si
     "X-Amz-Credential",
     "X-Amz-Security-Token",
 }
+_ADDRESS = {side: f"{side}.address" for side in ("server", "client")}
+_PORT = {side: f"{side}.port" for side in ("server", "client")}
 _DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
 
-def wanted_headers() -> frozenset[bytes]:
-    """Return the names of the headers that a server span needs, those of the propagators in force included."""
-    fields = propagate.get_global_textmap().fields
-    return frozenset({b"host", b"user-agent"} | {name.lower().encode() for name in fields})
+def wanted_headers(names: Iterable[str]) -> frozenset[bytes]:
+    """Return the names of the headers that a server span needs, together with others."""
+    return frozenset({b"host", b"user-agent"} | {name.encode() for name in names if name})
 
 
 def read_headers(scope: Scope, wanted: frozenset[bytes]) -> dict[str, str]:
@@ -51,38 +51,56 @@ def span_attributes(scope: Scope, headers: Mapping[str, str], method: str) -> di
         "http.request.method": method,
         "url.scheme": scheme,
         "url.path": scope.get("path") or "/",
-        **_server(scope, headers.get("host", ""), scheme),
     }
+    host = headers.get("host", "")
+    _put(attributes, "server", _server_of(host, scheme) if host else _server_by_scope(scope, scheme))
+    _put(attributes, "client", scope.get("client"))
     if method == "_OTHER":
         attributes["http.request.method_original"] = scope.get("method", "")
     if scope.get("http_version"):
         attributes["network.protocol.version"] = scope["http_version"]
     if scope.get("query_string"):
         attributes["url.query"] = without_secrets(scope["query_string"].decode("latin-1"))
-    if scope.get("client"):
-        attributes["client.address"], attributes["client.port"] = scope["client"][0], scope["client"][1]
     if headers.get("user-agent"):
         attributes["user_agent.original"] = headers["user-agent"]
     return attributes
 
 
+def _put(attributes: dict[str, str | int], side: str, place: tuple[str | None, int | None] | None) -> None:
+    """Add address and port of one side, as far as they are known."""
+    if not place:
+        return
+    address, port = place[0], place[1]
+    if address is not None:
+        attributes[_ADDRESS[side]] = address
+    if port is not None:
+        attributes[_PORT[side]] = port
+
+
 def without_secrets(query: str) -> str:
-    """Return a query string in which the values of signatures and credentials are replaced."""
+    """Return a query string in which the values of signatures and credentials are replaced, and nothing else."""
     if not any(name in query for name in _SECRET_PARAMETERS):
         return query
-    pairs = parse_qsl(query, keep_blank_values=True)
-    return urlencode([(key, "REDACTED" if key in _SECRET_PARAMETERS else value) for key, value in pairs])
+    pairs = (part.partition("=") for part in query.split("&"))
+    return "&".join(
+        f"{name}=REDACTED" if name in _SECRET_PARAMETERS else name + equals + value for name, equals, value in pairs
+    )
 
 
-def _server(scope: Scope, authority: str, scheme: str) -> dict[str, str | int]:
+@functools.lru_cache(maxsize=256)
+def _server_of(authority: str, scheme: str) -> tuple[str | None, int | None]:
+    """Read a host header."""
     try:
-        parts = urlsplit(f"//{authority}") if authority else None
-        address, port = (parts.hostname, parts.port) if parts else (scope.get("server") or (None, None))
+        parts = urlsplit(f"//{authority}")
+        return parts.hostname, parts.port or _DEFAULT_PORTS.get(scheme)
     except ValueError:
         # A host header that is not one: the request is served, the span just does not say where.
-        return {}
-    found = {"server.address": address, "server.port": port or _DEFAULT_PORTS.get(scheme)}
-    return {key: value for key, value in found.items() if value is not None}
+        return None, None
+
+
+def _server_by_scope(scope: Scope, scheme: str) -> tuple[str | None, int | None]:
+    address, port = scope.get("server") or (None, None)
+    return address, port or _DEFAULT_PORTS.get(scheme)
 
 
 def route_of(scope: Scope) -> str | None:
@@ -111,7 +129,7 @@ def _own_template(scope: Scope) -> str | None:
         return None
     if hasattr(route, "routes") and not hasattr(route, "methods"):
         return "/{path}"
-    template = getattr(route, "path_format", None) or getattr(route, "path", None)
+    template = getattr(route, "path", None)
     return template if isinstance(template, str) else None
 
 

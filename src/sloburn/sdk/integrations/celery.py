@@ -3,6 +3,9 @@
 The publisher's span wraps `Celery.send_task` instead of hanging on the pair of publish signals, because Celery sends no
 signal when publishing fails: contrib's span stays current for the rest of the request and is never exported. Everything
 else hangs on public signals. https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/
+
+Who reports a task: the process that runs it, as long as it lives. A child that is killed (time limit, revoke with
+terminate, out of memory) cannot, and what never started has none: those are reported by the worker's parent process.
 """
 
 from __future__ import annotations
@@ -11,30 +14,33 @@ import functools
 import logging
 import sys
 import time
-from collections.abc import Callable, Mapping
+import weakref
+from collections.abc import Callable
 from contextvars import Token
 from dataclasses import dataclass
 from typing import Any
 
-from celery import Celery, signals
-from opentelemetry import context, propagate, trace
+import celery.signals as signals
+from celery.app.base import Celery
+from opentelemetry import context, trace
 from opentelemetry.metrics import Meter
 from opentelemetry.trace import Span, SpanKind, StatusCode, Tracer
 
-from sloburn.sdk.integrations.asgi import type_name
+from sloburn.sdk.integrations.celery_beat import BeatWatch
+from sloburn.sdk.integrations.celery_messages import Message, Task, message_of, request_id_of, stamp
+from sloburn.sdk.integrations.celery_metrics import SYSTEM, TaskMetrics
+from sloburn.sdk.integrations.celery_worker import WorkerWatch
+from sloburn.sdk.log_context import log_context
+from sloburn.sdk.log_errors import message_of as error_message
+from sloburn.sdk.log_errors import type_name
 from sloburn.sdk.logs import LogSetup
 
 logger = logging.getLogger("sloburn")
 
-# Tasks run from milliseconds to hours; 0.3 s stands here for the same reason as with HTTP.
-DURATION_BOUNDARIES_SECONDS = (
-    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.3, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0,
-)  # fmt: skip
 _OUTCOMES = {"SUCCESS": "success", "FAILURE": "failure", "RETRY": "retry", "REJECTED": "rejected", "IGNORED": "ignored"}
-_PREFIX = {"messaging.system": "celery"}
-
-# Celery is not typed: tasks, requests and the arguments of its signals are of any type.
-Task = Any
+# Rides on the request, which Celery makes anew for every run and keeps apart by thread and greenlet.
+_RUNNING = "sloburn_running"
+_LONGEST_REASON = 500
 
 
 @dataclass(slots=True, kw_only=True)
@@ -42,14 +48,18 @@ class RunningTask:
     """A task between its two signals.
 
     Args:
+        message: What was published.
         span: The consumer's span.
         token: Takes the span off the context again.
+        fields: Are in the task's log lines.
         started: Seconds on a clock that never goes back.
         error: Why it failed or is retried, if so.
     """
 
+    message: Message
     span: Span
     token: Token[context.Context]
+    fields: log_context
     started: float
     error: BaseException | None = None
 
@@ -59,18 +69,17 @@ class CeleryObserver:
 
     Args:
         tracer: Starts the spans.
-        meter: Where the histogram is created.
+        meter: Where the instruments are created.
+        interval_seconds: How often queues are looked at.
     """
 
-    def __init__(self, *, tracer: Tracer, meter: Meter) -> None:
+    def __init__(self, *, tracer: Tracer, meter: Meter, interval_seconds: float = 5.0) -> None:
         self._tracer = tracer
-        self._running: dict[str, RunningTask] = {}
-        self._duration = meter.create_histogram(
-            "messaging.process.duration",
-            unit="s",
-            description="Duration of task runs.",
-            explicit_bucket_boundaries_advisory=DURATION_BOUNDARIES_SECONDS,
-        )
+        self._metrics = TaskMetrics(meter)
+        self.worker = WorkerWatch(meter, interval_seconds=interval_seconds)
+        self.beat = BeatWatch(meter)
+        self._received: weakref.WeakValueDictionary[str, Task] = weakref.WeakValueDictionary()
+        self._is_pool_child = False
 
     def publish(
         self, send: Callable[..., object], name: str, arguments: tuple[Any, ...], options: dict[str, Any]
@@ -78,16 +87,19 @@ class CeleryObserver:
         """Publish a task under a producer span, which ends whether publishing works or not."""
         if _is_contrib_active():
             return send(name, *arguments, **options)
-        attributes = {**_PREFIX, **_operation("publish", "send"), "celery.task.name": str(name)}
+        attributes = {**SYSTEM, **_operation("publish", "send"), "celery.task.name": str(name), **request_id_of()}
         with self._tracer.start_as_current_span(
             f"publish {name}", kind=SpanKind.PRODUCER, attributes=attributes, set_status_on_exception=False
         ) as span:
             try:
-                return send(name, *arguments, **options)
+                result = send(name, *arguments, **options)
             except Exception as error:
                 span.set_attribute("error.type", type_name(error))
-                span.set_status(StatusCode.ERROR, f"the task was not published: {error}")
+                span.set_status(StatusCode.ERROR, f"the task was not published: {error_message(error)}")
+                self._metrics.sent(str(name), error)
                 raise
+            self._metrics.sent(str(name), None)
+            return result
 
     def before_publish(self, headers: dict[str, Any] | None = None, routing_key: str = "", **_: object) -> None:
         """Put the trace context into the message."""
@@ -97,48 +109,126 @@ class CeleryObserver:
         if span.is_recording():
             span.set_attribute("messaging.message.id", str(headers.get("id", "")))
             span.set_attribute("messaging.destination.name", routing_key or "")
-        propagate.inject(headers)
+        stamp(headers)
+
+    def receive(self, request: Task = None, **_: object) -> None:
+        """Keep what a message said, in the worker's parent process, for the case that its child dies."""
+        self._received[request.id] = request
 
     def begin(self, task_id: str = "", task: Task = None, **_: object) -> None:
         """Start the consumer's span as a child of the publisher's."""
         if _is_contrib_active():
             return
-        request = task.request
-        parent = propagate.extract(_carrier(request))
-        span = self._tracer.start_span(
-            f"process {task.name}", context=parent, kind=SpanKind.CONSUMER, attributes=_task_attributes(task, task_id)
-        )
+        now = time.time_ns()
+        message = message_of(vars(task.request), task_name=str(task.name), task_id=task_id)
+        queue_seconds = None if message.is_eager else message.queue_seconds(now)
+        self._metrics.started(message, queue_seconds)
+        parent = message.parent()
+        span = self._start(message, parent, now)
+        if queue_seconds is not None:
+            span.set_attribute("celery.task.queue_seconds", queue_seconds)
         token = context.attach(trace.set_span_in_context(span, parent))
-        self._running[task_id] = RunningTask(span=span, token=token, started=time.perf_counter())
+        fields = log_context(task_name=message.task_name, task_id=task_id).__enter__()
+        running = RunningTask(message=message, span=span, token=token, fields=fields, started=time.perf_counter())
+        setattr(task.request, _RUNNING, running)
 
-    def fail(self, task_id: str = "", exception: BaseException | None = None, **_: object) -> None:
-        """Remember why a task failed."""
-        running = self._running.get(task_id)
+    def fail(self, sender: Task = None, task_id: str = "", exception: BaseException | None = None, **_: object) -> None:
+        """Remember why a task failed; in the worker's parent process report it, as its own process is gone."""
+        running = _running(sender.request)
         if running is not None:
             running.error = exception
+            return
+        # Taken away, because a time limit is signalled twice.
+        received = self._received.pop(task_id, None)
+        # A rejection has already been reported by the process that rejected.
+        if received is None or type(exception).__name__ == "Reject" or _is_contrib_active():
+            return
+        self._report(received.request_dict, received, "failure", exception)
 
     def retry(self, request: Task = None, reason: object = None, **_: object) -> None:
         """Remember why a task is retried."""
-        running = self._running.get(request.id)
+        running = _running(request)
         if running is not None:
-            running.error = reason if isinstance(reason, BaseException) else None
-            running.span.set_attribute("celery.retry.reason", str(reason)[:500])
+            cause = getattr(reason, "exc", None)
+            running.error = cause if isinstance(cause, BaseException) else None
+            running.span.set_attribute("celery.retry.reason", str(reason)[:_LONGEST_REASON])
 
-    def end(self, task_id: str = "", task: Task = None, state: str = "", **_: object) -> None:
+    def end(
+        self, task_id: str = "", task: Task = None, state: str | None = None, retval: object = None, **_: object
+    ) -> None:
         """End the consumer's span and record how long the task ran, and how it ended."""
-        running = self._running.pop(task_id, None)
-        if running is None:
+        running = _running(task.request)
+        if running is None or running.message.task_id != task_id:
             return
-        outcome = _OUTCOMES.get(state, "unknown")
-        seconds = time.perf_counter() - running.started
-        _finish_span(running, outcome)
-        self._duration.record(seconds, _labels(task, running, outcome))
-        running.span.end()
+        delattr(task.request, _RUNNING)
+        if state == "REJECTED" and isinstance(retval, BaseException):
+            running.error = retval
+        # Without a state SystemExit or the like goes through: a pool's child was told to end, and its parent, which
+        # knows why, reports the task.
+        if state is not None or not self._is_pool_child:
+            running.error = running.error or (sys.exc_info()[1] if state is None else None)
+            self._finish(running, "failure" if state is None else _OUTCOMES.get(state, "unknown"))
+        running.fields.__exit__(None, None, None)
         context.detach(running.token)
+
+    def _finish(self, running: RunningTask, outcome: str) -> None:
+        seconds = time.perf_counter() - running.started
+        error_type = _finish_span(running.span, outcome, running.error)
+        self._metrics.ended(running.message, outcome, error_type, seconds)
+        running.span.end()
+
+    def revoke(self, request: Task = None, terminated: bool = False, expired: bool = False, **_: object) -> None:
+        """Report a task that was called off: it never ran, or its process was killed."""
+        if not _is_contrib_active():
+            reason = "terminated" if terminated else "expired" if expired else "revoked"
+            received = self._received.pop(request.id, None) if terminated else None
+            self._report(dict(vars(request)), received, "revoked", None, {"celery.task.revoke_reason": reason})
+
+    def reject(self, message: Task = None, exc: BaseException | None = None, name: str = "", **_: object) -> None:
+        """Report a message that no task could be made of: its name is unknown here, or it cannot be read."""
+        if not _is_contrib_active():
+            delivery = {"delivery_info": getattr(message, "delivery_info", None) or {}}
+            # A name that nobody has registered is anybody's text: as a label it would be unbounded.
+            headers = {**(getattr(message, "headers", None) or {}), **delivery, "task": "unknown"}
+            asked = {"celery.task.unknown_name": str(name)[:_LONGEST_REASON]} if name else None
+            self._report(headers, None, "rejected", exc, asked)
+
+    def _report(
+        self,
+        headers: dict[str, Any],
+        received: Task,
+        outcome: str,
+        error: BaseException | None,
+        attributes: dict[str, str] | None = None,
+    ) -> None:
+        """Leave span and metrics of a task whose process cannot."""
+        name = str(getattr(getattr(received, "task", None), "name", "") or headers.get("task") or "unknown")
+        message = message_of(headers, task_name=name)
+        started = getattr(received, "time_start", None)
+        span = self._start(message, message.parent(), int(started * 1e9) if started else None)
+        span.set_attributes(attributes or {})
+        error_type = _finish_span(span, outcome, error)
+        span.end()
+        self._metrics.ended(message, outcome, error_type, max(0.0, time.time() - started) if started else None)
+
+    def _start(self, message: Message, parent: context.Context, unix_nano: int | None) -> Span:
+        return self._tracer.start_span(
+            f"process {message.task_name}",
+            context=parent,
+            kind=SpanKind.CONSUMER,
+            attributes={**_task_attributes(message), **request_id_of(parent)},
+            start_time=unix_nano,
+        )
+
+    def enter_pool_child(self, **_: object) -> None:
+        """Know that this process is a child of a worker, whose parent sees it die."""
+        self._is_pool_child = True
 
     def after_fork(self) -> None:
         """Forget the parent's tasks in a forked child."""
-        self._running.clear()
+        self._received = weakref.WeakValueDictionary()
+        self.worker.after_fork()
+        self.beat.after_fork()
 
 
 def install(observer: CeleryObserver, *, flush: Callable[[], object], logs: LogSetup | None) -> None:
@@ -150,14 +240,27 @@ def install(observer: CeleryObserver, *, flush: Callable[[], object], logs: LogS
         logs: Keeps our log handler when the worker sets up logging; None when logs are not ours.
     """
     _keep_logs(logs)
+    _connect(signals.worker_process_init, observer.enter_pool_child)
+    _connect(signals.worker_init, observer.worker.hush)
+    _connect(signals.worker_ready, observer.worker.begin)
+    _connect(signals.heartbeat_sent, observer.worker.beat)
+    _connect(signals.worker_shutdown, observer.worker.end)
     _connect(signals.worker_process_shutdown, lambda **_: flush())
     _connect(signals.worker_shutdown, lambda **_: flush())
+    _connect(signals.beat_init, observer.beat.begin)
     _wrap_send_task(observer)
     _connect(signals.before_task_publish, observer.before_publish)
-    _connect(signals.task_prerun, observer.begin)
-    _connect(signals.task_postrun, observer.end)
-    _connect(signals.task_failure, observer.fail)
-    _connect(signals.task_retry, observer.retry)
+    for signal, receiver in (
+        (signals.task_received, observer.receive),
+        (signals.task_prerun, observer.begin),
+        (signals.task_postrun, observer.end),
+        (signals.task_failure, observer.fail),
+        (signals.task_retry, observer.retry),
+        (signals.task_revoked, observer.revoke),
+        (signals.task_rejected, observer.reject),
+        (signals.task_unknown, observer.reject),
+    ):
+        _connect(signal, receiver)
 
 
 def _keep_logs(logs: LogSetup | None) -> None:
@@ -200,49 +303,41 @@ def _wrap_send_task(observer: CeleryObserver) -> None:
     Celery.send_task = send_task
 
 
+def _running(request: Task) -> RunningTask | None:
+    found = vars(request).get(_RUNNING) if hasattr(request, "__dict__") else None
+    return found if isinstance(found, RunningTask) else None
+
+
 def _operation(name: str, kind: str) -> dict[str, str]:
     return {"messaging.operation.name": name, "messaging.operation.type": kind}
 
 
-def _queue(task: Task) -> str:
-    information = task.request.delivery_info or {}
-    return str(information.get("routing_key") or "")
-
-
-def _task_attributes(task: Task, task_id: str) -> dict[str, str | int]:
-    return {
-        **_PREFIX,
+def _task_attributes(message: Message) -> dict[str, str | int | bool]:
+    attributes: dict[str, str | int | bool] = {
+        **SYSTEM,
         **_operation("process", "process"),
-        "messaging.destination.name": _queue(task),
-        "messaging.message.id": task_id,
-        "celery.task.name": str(task.name),
-        "celery.task.retries": int(task.request.retries or 0),
+        "messaging.destination.name": message.queue,
+        "messaging.message.id": message.task_id,
+        "celery.task.name": message.task_name,
+        "celery.task.retries": message.retries,
     }
+    if message.is_redelivered:
+        attributes["celery.task.redelivered"] = True
+    return attributes | ({"celery.beat.entry": message.beat_entry} if message.beat_entry else {})
 
 
-def _finish_span(running: RunningTask, outcome: str) -> None:
-    span, error = running.span, running.error
+def _finish_span(span: Span, outcome: str, error: BaseException | None) -> str:
+    """Say on a span how its task ended.
+
+    Returns:
+        ``error.type``; empty when the task did not fail.
+    """
     span.set_attribute("celery.task.outcome", outcome)
     if error is not None:
         span.record_exception(error)
-    if outcome == "failure":
-        span.set_attribute("error.type", type_name(error) if error else "unknown")
-        span.set_status(StatusCode.ERROR, str(error) if error else None)
-
-
-def _labels(task: Task, running: RunningTask, outcome: str) -> dict[str, str]:
-    labels = {
-        **_PREFIX,
-        "messaging.operation.name": "process",
-        "messaging.destination.name": _queue(task),
-        "celery.task.name": str(task.name),
-        "outcome": outcome,
-    }
-    return labels | ({"error.type": type_name(running.error)} if running.error and outcome == "failure" else {})
-
-
-def _carrier(request: Task) -> Mapping[str, str]:
-    """Return the trace context that the publisher put into the message."""
-    headers = request.headers if isinstance(request.headers, dict) else {}
-    found = {name: headers.get(name, getattr(request, name, None)) for name in propagate.get_global_textmap().fields}
-    return {name: value for name, value in found.items() if isinstance(value, str)}
+    if outcome not in ("failure", "rejected"):
+        return ""
+    error_type = type_name(error) if error is not None else outcome
+    span.set_attribute("error.type", error_type)
+    span.set_status(StatusCode.ERROR, error_message(error) if error is not None else None)
+    return error_type

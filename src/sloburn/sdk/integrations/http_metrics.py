@@ -24,16 +24,17 @@ class HttpServerMetrics:
 
     Args:
         meter: Where the instruments are created.
+        boundaries_seconds: Further bucket boundaries, where objectives stand.
     """
 
-    def __init__(self, meter: Meter) -> None:
+    def __init__(self, meter: Meter, boundaries_seconds: tuple[float, ...] = ()) -> None:
         self._lock = threading.Lock()
         self._active: Counter[tuple[str, str]] = Counter()
         self._duration = meter.create_histogram(
             "http.server.request.duration",
             unit="s",
             description="Duration of HTTP server requests.",
-            explicit_bucket_boundaries_advisory=DURATION_BOUNDARIES_SECONDS,
+            explicit_bucket_boundaries_advisory=sorted({*DURATION_BOUNDARIES_SECONDS, *boundaries_seconds}),
         )
         meter.create_observable_up_down_counter(
             "http.server.active_requests",

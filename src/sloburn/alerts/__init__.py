@@ -1,0 +1,1 @@
+"""From the state of an alert to somebody who hears of it."""

@@ -1,0 +1,1 @@
+"""Why does nothing arrive: look at settings, packages, network and answers, and say it in words."""

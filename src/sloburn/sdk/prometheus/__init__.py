@@ -1,0 +1,1 @@
+"""``/metrics`` from the instruments that feed OTLP: exact across worker processes, with exemplars."""

@@ -1,0 +1,170 @@
+"""Alertmanager hears of every alert: its identity, its begin, its end."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import pytest
+
+from sloburn.alerts.alertmanager import RESOLVED_FOR_NS, postable_alerts
+from sloburn.alerts.sender import AlertmanagerSender
+from sloburn.duration import MINUTE, SECOND
+from sloburn.sli.status import Snapshot
+from sloburn.slo.alerting import Alert, AlertState
+from sloburn.slo.model import Severity
+from tests.debian import program
+from tests.processor import free_ports, wait_until
+from tests.promises import span_slo
+from tests.sli.harness import NOW, Bench
+from tests.telemetry import SpanSpec, trace_request
+
+CONFIG = "route: {receiver: nobody}\nreceivers: [{name: nobody}]\n"
+
+
+def burning(*, group_by: tuple[str, ...] = ()) -> Snapshot:
+    """Return a snapshot in which page and ticket fire."""
+    slo = replace(span_slo(group_by=group_by), runbook="https://example.org/runbook")
+    bench = Bench(slo)
+    values = {"http.route": "/pay"}
+    spans = [SpanSpec(number=n, end=NOW, error=n <= 20, values=values, exception="Timeout") for n in range(1, 41)]
+    bench.traces(trace_request(spans))
+    return bench.snapshot()
+
+
+def with_alerts(snapshot: Snapshot, *alerts: Alert) -> Snapshot:
+    """Return a snapshot whose only status has these alerts."""
+    (status,) = snapshot.statuses
+    return replace(snapshot, statuses=(replace(status, alerts=alerts),))
+
+
+def test_an_alert_that_fires() -> None:
+    """Labels are the identity and nothing else; annotations say what happened, why, and what to do."""
+    page, ticket = postable_alerts(burning(), "http://sloburn.example/")
+    assert page["labels"] == {
+        "alertname": "SloBurn",
+        "slo": "availability",
+        "service": "shop",
+        "severity": "page",
+    }
+    assert (page["startsAt"], page["generatorURL"]) == (
+        "2025-10-09T08:53:20.000Z",
+        "http://sloburn.example/slos/availability",
+    )
+    assert "endsAt" not in page
+    assert page["annotations"] == {
+        "summary": "availability of shop burns its error budget",
+        "description": (
+            "burn rate 500 over 1 h (20 of 40 events were bad), above 14.4; -49900.0 % of the budget is left"
+        ),
+        "runbook_url": "https://example.org/runbook",
+        "suspect": "exception=Timeout",
+        "trace_id": f"{20:032x}",
+    }
+    assert isinstance(ticket["labels"], dict)
+    assert ticket["labels"]["severity"] == "ticket"
+
+
+def test_groups_are_alerts_of_their_own() -> None:
+    """The group is part of the identity."""
+    labels = postable_alerts(burning(group_by=("http.route",)))[0]["labels"]
+    assert isinstance(labels, dict)
+    assert labels["group"] == "http.route=/pay"
+
+
+def test_the_end_is_told_for_a_while() -> None:
+    """A resolved alert carries when it ended, and is left out once everybody must have heard."""
+    resolved = Alert(
+        severity=Severity.PAGE,
+        state=AlertState.RESOLVED,
+        fired_unix_nano=NOW - MINUTE,
+        resolved_unix_nano=NOW - SECOND,
+    )
+    snapshot = with_alerts(burning(), resolved)
+    (told,) = postable_alerts(snapshot)
+    assert (told["startsAt"], told["endsAt"]) == ("2025-10-09T08:52:20.000Z", "2025-10-09T08:53:19.000Z")
+    assert postable_alerts(replace(snapshot, at_unix_nano=NOW + RESOLVED_FOR_NS)) == []
+
+
+@pytest.mark.parametrize("state", [AlertState.INACTIVE, AlertState.PENDING])
+def test_what_does_not_fire_is_not_told(state: AlertState) -> None:
+    """Pending alerts stay here."""
+    assert postable_alerts(with_alerts(burning(), Alert(severity=Severity.PAGE, state=state))) == []
+
+
+@pytest.fixture
+def alertmanager(tmp_path: Path) -> Iterator[str]:
+    """A real Alertmanager; its address."""
+    binary = program("prometheus-alertmanager", "prometheus-alertmanager")
+    (port,) = free_ports(1)
+    config = tmp_path / "alertmanager.yml"
+    config.write_text(CONFIG)
+    flags = [f"--config.file={config}", f"--storage.path={tmp_path}", "--cluster.listen-address="]
+    log = (tmp_path / "log").open("w")
+    process = subprocess.Popen(
+        [binary, *flags, f"--web.listen-address=127.0.0.1:{port}"], stdout=log, stderr=subprocess.STDOUT
+    )
+    address = f"http://127.0.0.1:{port}"
+
+    def is_ready() -> bool:
+        try:
+            return httpx.get(f"{address}/-/ready").is_success
+        except httpx.TransportError:
+            return False
+
+    try:
+        wait_until(is_ready, "Alertmanager is ready")
+        yield address
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+        log.close()
+
+
+def tell(addresses: list[str], *snapshots: Snapshot) -> AlertmanagerSender:
+    """Let a sender follow snapshots to their end."""
+    waiting = [*snapshots, None]
+    sender = AlertmanagerSender(addresses)
+
+    async def following() -> Snapshot | None:
+        return waiting.pop(0)
+
+    asyncio.run(sender.run(following))
+    return sender
+
+
+def test_a_real_alertmanager_takes_them(alertmanager: str) -> None:
+    """Alertmanager lists what fires, takes a repetition for the same alert, and drops what ended."""
+    snapshot = burning()
+    now = asyncio.run(_now(alertmanager))
+    lately = [replace(alert, fired_unix_nano=now - MINUTE) for alert in snapshot.statuses[0].alerts]
+    firing = replace(with_alerts(snapshot, *lately), at_unix_nano=now)
+    sender = tell([alertmanager], firing, firing)
+    found = httpx.get(f"{alertmanager}/api/v2/alerts").json()
+    assert sorted(one["labels"]["severity"] for one in found) == ["page", "ticket"]
+    assert sender.sent == {(alertmanager, "sent"): 2}
+    ended = [replace(one, state=AlertState.RESOLVED, resolved_unix_nano=now - SECOND) for one in lately]
+    tell([alertmanager], replace(with_alerts(snapshot, *ended), at_unix_nano=now))
+    assert httpx.get(f"{alertmanager}/api/v2/alerts").json() == []
+
+
+async def _now(address: str) -> int:
+    """Return Alertmanager's own clock, nanoseconds since the epoch, to the second."""
+    from email.utils import parsedate_to_datetime
+
+    async with httpx.AsyncClient() as client:
+        answer = await client.get(f"{address}/-/ready")
+    return int(parsedate_to_datetime(answer.headers["Date"]).timestamp()) * SECOND
+
+
+def test_a_dead_alertmanager_is_counted_and_hurts_nobody() -> None:
+    """Nobody listens: it is counted and logged once, and the next snapshot is followed all the same."""
+    dead = f"http://127.0.0.1:{free_ports(1)[0]}"
+    snapshot = burning()
+    changed = with_alerts(snapshot, replace(snapshot.statuses[0].alerts[0], fired_unix_nano=NOW + SECOND))
+    sender = tell([dead], snapshot, snapshot, changed)
+    assert sender.sent == {(dead, "failed"): 3}

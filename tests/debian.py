@@ -1,0 +1,28 @@
+"""Real servers for tests, from Debian's packages: found, or installed where the tests may, or missed out loud."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from functools import cache
+
+import pytest
+
+INSTALL_SECONDS = 240
+
+
+@cache
+def program(name: str, package: str) -> str:
+    """Return the path of a program; install its package if need be, else skip with the reason."""
+    found = shutil.which(name)
+    if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
+        quiet = {"capture_output": True, "timeout": INSTALL_SECONDS, "check": False}
+        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        subprocess.run(["apt-get", "update", "-qq"], env=environment, **quiet)  # type: ignore[call-overload]
+        call = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", package]
+        subprocess.run(call, env=environment, **quiet)  # type: ignore[call-overload]
+        found = shutil.which(name)
+    if found is None:
+        pytest.skip(f"needs {name}: apt-get install {package}")
+    return found

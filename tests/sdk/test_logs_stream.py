@@ -1,0 +1,385 @@
+"""What a team asks of its logs: fields of the work at hand, levels by name, a look, a file, servers in one stream."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+from opentelemetry import baggage
+
+from sloburn.sdk.log_context import carry_context, log_context
+from sloburn.sdk.log_errors import error_frames, stacktrace
+from sloburn.sdk.log_files import LineFile
+from sloburn.sdk.log_levels import Levels, word
+from tests.sdk.collector import Collector
+from tests.sdk.processes import free_port, get, started, stop, succeed, wait_until
+
+
+def fields() -> dict[str, object]:
+    """Return the fields that an event would get right now."""
+    return structlog.contextvars.get_contextvars()
+
+
+def events(output: str) -> list[dict[str, object]]:
+    """Return every line of an output, each of which must be JSON."""
+    return [json.loads(line) for line in output.splitlines()]
+
+
+def test_context_nests_and_ends() -> None:
+    """Fields hold for a block, the innermost wins, and what was there before is back afterwards."""
+    with log_context(request_id="r-1", user_id=7):
+        with log_context(user_id=8, order="o"):
+            assert fields() == {"request_id": "r-1", "user_id": 8, "order": "o"}
+        assert fields() == {"request_id": "r-1", "user_id": 7}
+    assert fields() == {}
+
+
+def test_context_ends_when_the_block_fails() -> None:
+    """An exception takes the fields away like a normal end."""
+    with pytest.raises(ValueError, match="no"), log_context(request_id="r-1"):
+        raise ValueError("no")
+    assert fields() == {}
+    assert baggage.get_baggage("request.id") is None
+
+
+def test_request_id_becomes_baggage_and_nothing_else_does() -> None:
+    """The request id travels on to other services and tasks; who the user is does not."""
+    with log_context(request_id="r-1", user_id=7):
+        assert dict(baggage.get_all()) == {"request.id": "r-1"}
+
+
+def test_decorated_functions() -> None:
+    """As a decorator it covers a call of a function, sync or async, recursive or concurrent."""
+
+    @log_context(job="nightly")
+    def run(depth: int) -> dict[str, object]:
+        return run(depth - 1) if depth else fields()
+
+    @log_context(job="async")
+    async def wait(number: int) -> dict[str, object]:
+        with log_context(number=number):
+            await asyncio.sleep(0)
+            return fields()
+
+    async def many() -> list[dict[str, object]]:
+        return await asyncio.gather(*(wait(number) for number in range(5)))
+
+    assert run(2) == {"job": "nightly"}
+    assert asyncio.run(many()) == [{"job": "async", "number": number} for number in range(5)]
+    assert fields() == {}
+
+
+def test_generator_is_refused() -> None:
+    """A generator, whose fields would leak into its caller, is refused when it is decorated."""
+    with pytest.raises(TypeError, match="log_context cannot decorate the generator"):
+
+        @log_context(job="x")
+        def items() -> Iterator[int]:
+            yield 1
+
+
+def test_threads_inherit_only_what_is_carried() -> None:
+    """A thread starts without fields; `carry_context` takes them along, for any number of threads at once."""
+    barrier = threading.Barrier(3)
+
+    def look() -> dict[str, object]:
+        barrier.wait(10)
+        return fields()
+
+    with log_context(request_id="r-1"), ThreadPoolExecutor(3) as pool:
+        carried = carry_context(look)
+        assert [seen.result() for seen in [pool.submit(carried) for _ in range(3)]] == [{"request_id": "r-1"}] * 3
+        assert [seen.result() for seen in [pool.submit(look) for _ in range(3)]] == [{}] * 3
+        assert asyncio.run(asyncio.wait_for(asyncio.to_thread(fields), 10)) == {"request_id": "r-1"}
+
+
+def test_context_is_in_every_line_and_record() -> None:
+    """Fields are in events of structlog and of the standard library, on standard output and by OTLP."""
+    with Collector() as collector:
+        done = succeed(
+            """
+import logging
+from sloburn import get_logger, init_telemetry, log_context
+init_telemetry()
+with log_context(request_id="r-1", user_id=7):
+    get_logger().info("ours", user_id=8)
+    logging.getLogger("a").info("theirs")
+get_logger().info("after")
+""",
+            extra={"OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint},
+        )
+    ours, theirs, after = events(done.stdout)[-3:]
+    assert (ours["request_id"], ours["user_id"]) == ("r-1", 8)
+    assert (theirs["request_id"], theirs["user_id"]) == ("r-1", 7)
+    assert not {"request_id", "user_id"} & set(after)
+    records = {record.body: record.attributes for record in collector.arrivals.logs}
+    assert (records["ours"], records["theirs"]) == (
+        {"request_id": "r-1", "user_id": 8}, {"request_id": "r-1", "user_id": 7},
+    )  # fmt: skip
+
+
+def test_logger_is_named_after_its_module(tmp_path: Path) -> None:
+    """`get_logger()` without a name takes that of the calling module."""
+    (tmp_path / "cart.py").write_text("from sloburn import get_logger\nlog = get_logger()\n")
+    done = succeed(
+        f"""
+import sys
+sys.path.insert(0, {str(tmp_path)!r})
+from sloburn import init_telemetry
+import cart
+init_telemetry(logs=False, traces=False, metrics=False)
+cart.log.info("added")
+"""
+    )
+    assert events(done.stdout)[-1]["logger"] == "cart"
+
+
+def test_levels_by_name() -> None:
+    """A level holds for a name and all below it, for structlog as for the standard library, up as well as down."""
+    done = succeed(
+        """
+import logging
+from sloburn import get_logger, init_telemetry
+early = get_logger("shop.cart")
+init_telemetry(log_level="WARNING", log_levels={"shop": "DEBUG", "shop.noisy": "ERROR"}, logs=False, traces=False,
+               metrics=False)
+for name in ("shop.cart", "shop.noisy.deep", "other"):
+    for log in (get_logger(name), logging.getLogger(name)):
+        log.debug("debug"), log.warning("warning"), log.error("error")
+early.debug("early")
+assert early.is_enabled_for(logging.DEBUG) and not get_logger("other").is_enabled_for(logging.INFO)
+""",
+    )
+    seen = [(event["logger"], event["event"]) for event in events(done.stdout)]
+    assert seen == [
+        *[("shop.cart", level) for level in ("debug", "warning", "error")] * 2,
+        ("shop.noisy.deep", "error"),
+        ("shop.noisy.deep", "error"),
+        *[("other", level) for level in ("warning", "error")] * 2,
+        ("shop.cart", "early"),
+    ]
+
+
+def test_nearest_name_decides() -> None:
+    """The longest name that covers a logger decides; a name that merely begins alike does not."""
+    levels = Levels("INFO", (("a", "ERROR"), ("a.b", "DEBUG")))
+    assert [levels.of(name) for name in ("a.b.c", "a.x", "ab", "")] == [10, 40, 20, 20]
+    assert [word(number) for number in (5, 10, 25, 35, 60)] == ["debug", "debug", "info", "warning", "critical"]
+
+
+def test_console_is_for_people() -> None:
+    """The console look has no JSON, no colours off a terminal, a readable traceback, and no secret either."""
+    done = succeed(
+        """
+from sloburn import get_logger, init_telemetry
+init_telemetry(log_format="console", logs=False, traces=False, metrics=False)
+get_logger("cart").info("added", item=7)
+try:
+    raise ValueError("password=hunter2")
+except ValueError:
+    get_logger("cart").exception("failed")
+"""
+    )
+    assert "[info     ] added                          [cart] item=7" in done.stdout
+    assert "ValueError: password=[redacted]" in done.stdout
+    assert "\x1b[" not in done.stdout
+
+
+@pytest.mark.parametrize("look", ["json", "console"])
+def test_file_gets_json_lines(tmp_path: Path, look: str) -> None:
+    """The file holds one JSON line for each event, whatever standard output looks like."""
+    path = tmp_path / "logs" / "app.log"
+    done = succeed(
+        f"""
+from sloburn import get_logger, init_telemetry
+init_telemetry(log_format={look!r}, log_file={str(path)!r}, logs=False, traces=False, metrics=False)
+get_logger("cart").info("added", item=7)
+"""
+    )
+    lines = events(path.read_text())
+    assert [event["event"] for event in lines if event["logger"] == "cart"] == ["added"]
+    assert done.stdout.count("added") == 1
+
+
+def test_processes_share_a_file_that_rotates(tmp_path: Path) -> None:
+    """Four processes write one file: it rotates by size, keeps its count, and no line is torn, lost or doubled."""
+    path = tmp_path / "app.log"
+    succeed(
+        f"""
+import os
+from sloburn import get_logger, init_telemetry
+init_telemetry(log_file={str(path)!r}, log_file_max_bytes=60_000, log_file_count=30, logs=False, traces=False,
+               metrics=False)
+processes = []
+for writer in range(4):
+    process = os.fork()
+    if process == 0:
+        for number in range(500):
+            get_logger("writer").info("line", writer=writer, number=number)
+        os._exit(0)
+    processes.append(process)
+for process in processes:
+    os.waitpid(process, 0)
+"""
+    )
+    files = sorted(tmp_path.glob("app.log*"))
+    parts = [file for file in files if file.suffix != ".lock"]
+    seen = [event for part in parts for event in events(part.read_text()) if event["logger"] == "writer"]
+    assert sorted((event["writer"], event["number"]) for event in seen) == [
+        (writer, number) for writer in range(4) for number in range(500)
+    ]
+    assert len(parts) > 3
+    assert max(part.stat().st_size for part in parts) < 61_000
+
+
+def test_file_keeps_its_count(tmp_path: Path) -> None:
+    """The oldest file goes when there are as many as wanted; one that somebody moved away is begun anew."""
+    file = LineFile(tmp_path / "app.log", max_bytes=1024, count=3)
+    for number in range(100):
+        file.write(f"{number:099d}")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["app.log", "app.log.1", "app.log.2", "app.log.lock"]
+    assert int((tmp_path / "app.log").read_text().splitlines()[-1]) == 99
+    (tmp_path / "app.log").rename(tmp_path / "moved")
+    file.write("next")
+    assert (tmp_path / "app.log").read_text() == "next\n"
+    file.close()
+
+
+def test_file_that_cannot_be_written_costs_no_event(tmp_path: Path) -> None:
+    """A file that cannot be opened is counted, as a metric too; the line is still on standard output."""
+    with Collector() as collector:
+        done = succeed(
+            f"""
+from sloburn import get_logger, init_telemetry
+init_telemetry(log_file={str(tmp_path)!r}, logs=False, traces=False)
+get_logger("cart").info("added")
+""",
+            extra={"OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint},
+        )
+    assert "added" in {event["event"] for event in events(done.stdout)}
+    assert collector.total("sloburn.log.lines.lost") >= 1
+
+
+_WEB = """
+import logging
+from fastapi import FastAPI
+from sloburn import init_telemetry
+app = FastAPI()
+@app.get("/boom")
+def boom(): raise ValueError("kaput")
+@app.get("/items")
+def items(): logging.getLogger("shop").info("listing"); return []
+"""
+
+
+@pytest.mark.parametrize("first", ["server", "telemetry"])
+def test_uvicorn_writes_only_json(tmp_path: Path, first: str) -> None:
+    """Under uvicorn all of standard output is JSON, its own access and error lines too, whoever is configured first."""
+    port = free_port()
+    start = "init_telemetry(logs=False, traces=False, metrics=False)\n"
+    command: tuple[str, ...]
+    if first == "server":
+        (tmp_path / "web.py").write_text(_WEB + start)
+        command = ("-m", "uvicorn", "--app-dir", str(tmp_path), "web:app", "--port", str(port))
+    else:
+        run = f"import uvicorn\nuvicorn.run(app, port={port})\n"
+        (tmp_path / "web.py").write_text(_WEB + start + run)
+        command = (str(tmp_path / "web.py"),)
+    with started(*command) as process:
+        wait_until(lambda: get(f"http://127.0.0.1:{port}/items?token=abc"), process)
+        assert get(f"http://127.0.0.1:{port}/boom") == 500
+        done = stop(process)
+    seen = events(done.stdout)
+    access = next(event for event in seen if event["logger"] == "uvicorn.access")
+    assert (access["http.request.method"], access["url.path"], access["http.response.status_code"]) == (
+        "GET", "/items?token=[redacted]", 200,
+    )  # fmt: skip
+    (failed,) = [event for event in seen if event.get("exception.type") == "ValueError"]
+    assert (failed["logger"], failed["exception.message"]) == ("uvicorn.error", "kaput")
+    assert [event["event"] for event in seen].count("listing") == 1
+
+
+def test_host_handlers_do_not_show_secrets() -> None:
+    """A host that keeps its own handlers keeps their look, each line once, and without secrets."""
+    done = succeed(
+        """
+import logging, sys
+logging.basicConfig(stream=sys.stdout, level="INFO", format="host %(message)s")
+from sloburn import init_telemetry
+init_telemetry(logs=False, traces=False, metrics=False)
+logging.getLogger("a").info("password=%s", "hunter2")
+logging.getLogger("a").info("plain %d", 7)
+"""
+    )
+    assert [line for line in done.stdout.splitlines() if "telemetry" not in line] == [
+        "host password=[redacted]", "host plain 7",
+    ]  # fmt: skip
+
+
+def _dive(depth: int) -> None:
+    if depth:
+        _dive(depth - 1)
+    raise ValueError("bottom")
+
+
+def test_frames_are_bounded() -> None:
+    """A deep stack shows its first and last frames and says how many are left out; causes are shown, too."""
+    try:
+        try:
+            _dive(200)
+        except ValueError as error:
+            raise RuntimeError("top") from error
+    except RuntimeError as caught:
+        found = error_frames(caught, str)
+        text = stacktrace(caught, str)
+    assert [frame["function"] for frame in found["exception.frames"]] == ["test_frames_are_bounded"]  # type: ignore[attr-defined]
+    causes: Any = found["exception.causes"]
+    (cause,) = causes
+    assert (cause["exception.type"], cause["exception.message"]) == ("ValueError", "bottom")
+    assert (len(cause["exception.frames"]), cause["exception.frames_left_out"]) == (50, 152)
+    assert cause["exception.frames"][-1]["function"] == "_dive"
+    assert text.endswith("RuntimeError: top\n")
+
+
+def test_group_of_exceptions_shows_its_parts() -> None:
+    """The parts of an exception group are among its causes."""
+    group = ExceptionGroup("two", [ValueError("a"), KeyError("b")])
+    causes = error_frames(group, str)["exception.causes"]
+    assert [cause["exception.type"] for cause in causes] == ["ValueError", "KeyError"]  # type: ignore[attr-defined]
+
+
+def test_root_logger_of_this_process_is_untouched() -> None:
+    """Importing all of this configures nothing."""
+    assert not [handler for handler in logging.getLogger().handlers if "sloburn" in type(handler).__module__]
+    assert not hasattr(sys.stdout, "sloburn")
+
+
+def test_logs_can_be_configured_anew(tmp_path: Path) -> None:
+    """With ``reconfigure=True`` level, file and name change for loggers that are in use, and no event is doubled."""
+    path = tmp_path / "app.log"
+    done = succeed(
+        f"""
+import logging
+from sloburn import get_logger, init_telemetry
+quiet = dict(logs=False, traces=False, metrics=False)
+init_telemetry(service_name="one", **quiet)
+log = get_logger("cart")
+log.debug("unseen")
+init_telemetry(service_name="two", log_level="DEBUG", log_file={str(path)!r}, reconfigure=True, **quiet)
+log.debug("seen")
+logging.getLogger("a").debug("seen too")
+"""
+    )
+    last = [(event["event"], event["service.name"]) for event in events(done.stdout)[-2:]]
+    assert last == [("seen", "two"), ("seen too", "two")]
+    assert [event["event"] for event in events(path.read_text())][-2:] == ["seen", "seen too"]
+    assert "unseen" not in done.stdout

@@ -1,0 +1,260 @@
+"""Every server, every way to end it: all finished spans and all counts arrive."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.sdk.collector import Collector
+from tests.sdk.processes import free_port, get, run, started, stop, succeed, wait_until
+
+_REQUESTS = 40
+_UVICORN_WORKER = ("-k", "uvicorn_worker.UvicornWorker")
+
+
+def command_of(server: str, port: int) -> tuple[str, ...]:
+    """Return how a server is started."""
+    bind = f"127.0.0.1:{port}"
+    commands: dict[str, tuple[str, ...]] = {
+        "uvicorn": ("uvicorn", "web:app", "--port", str(port)),
+        "uvicorn workers": ("uvicorn", "web:app", "--port", str(port), "--workers", "2"),
+        "gunicorn sync": ("gunicorn", "plainwsgi:app", "-b", bind, "-w", "2"),
+        "gunicorn sync preload": ("gunicorn", "plainwsgi:app", "-b", bind, "-w", "2", "--preload"),
+        "gunicorn threads": ("gunicorn", "plainwsgi:app", "-b", bind, "-w", "1", "--threads", "2"),
+        "gunicorn uvicorn": ("gunicorn", "web:app", "-b", bind, "-w", "2", *_UVICORN_WORKER),
+        "gunicorn uvicorn preload": ("gunicorn", "web:app", "-b", bind, "-w", "2", "--preload", *_UVICORN_WORKER),
+        "hypercorn": ("hypercorn", "web:app", "-b", bind),
+        "hypercorn workers": ("hypercorn", "web:app", "-b", bind, "-w", "2"),
+    }
+    return ("-m", *commands[server])
+
+
+SERVERS = (
+    "uvicorn",
+    "uvicorn workers",
+    "gunicorn sync",
+    "gunicorn sync preload",
+    "gunicorn threads",
+    "gunicorn uvicorn",
+    "gunicorn uvicorn preload",
+    "hypercorn",
+    "hypercorn workers",
+)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+@pytest.mark.parametrize("server", SERVERS)
+def test_everything_arrives(server: str, number: int) -> None:
+    """With an hour between exports and an end by a signal, each request is one span and one count, once."""
+    port = free_port()
+    with Collector() as collector:
+        variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint, "SLOBURN_EXPORT_INTERVAL": "3600"}
+        with started(*command_of(server, port), extra=variables) as process:
+            wait_until(lambda: get(f"http://127.0.0.1:{port}/health") == 200, process)
+            answers = Counter(get(f"http://127.0.0.1:{port}/stream") for _ in range(_REQUESTS))
+            if number == signal.SIGINT:
+                # A terminal sends it to all processes at once.
+                os.killpg(process.pid, number)
+            done = stop(process, number)
+        assert answers == {200: _REQUESTS}, done.output
+        spans = [span for span in collector.arrivals.spans if span.name in ("GET /stream", "served")]
+        is_wsgi = "sync" in server or "threads" in server
+        counted = collector.total("requests" if is_wsgi else "http.server.request.duration")
+    assert (len(spans), counted) == (_REQUESTS, _REQUESTS), done.output
+    assert len({span.span_id for span in spans}) == _REQUESTS
+    check_identities(collector)
+    assert "Traceback" not in done.output
+
+
+def check_identities(collector: Collector) -> None:
+    """Insist that each process is one instance in all signals, with its own process id."""
+    arrivals = collector.arrivals
+    resources = [span.resource for span in arrivals.spans] + [record.resource for record in arrivals.logs]
+    resources += [point.resource for point in arrivals.points.values()]
+    pairs = {(resource["service.instance.id"], resource["process.pid"]) for resource in resources}
+    assert len(pairs) == len({pid for _, pid in pairs}) == len({instance for instance, _ in pairs})
+
+
+_CODE = """
+import os, sys, threading, time
+from sloburn import init_telemetry
+telemetry = init_telemetry(endpoint=sys.argv[1], export_interval=3600)
+counter = telemetry.meter.create_counter("work")
+def work():
+    with telemetry.tracer.start_as_current_span("work"):
+        counter.add(1)
+"""
+
+
+@pytest.mark.parametrize(
+    ("end", "status"),
+    [
+        ("work()", 0),
+        ("work()\nraise RuntimeError('kaput')", 1),
+        ("work()\nsys.exit(3)", 3),
+        ("thread = threading.Thread(target=lambda: (work(), sys.exit(1)))\nthread.start()\nthread.join()", 0),
+        ("threading.Thread(target=lambda: (time.sleep(0.2), work())).start()", 0),
+        ("import signal\nwork()\nsignal.raise_signal(signal.SIGINT)", -2),
+    ],
+    ids=["normal", "exception", "sys.exit", "sys.exit in a thread", "thread that outlives main", "SIGINT"],
+)
+def test_every_end_of_a_script(end: str, status: int) -> None:
+    """However a script ends, nothing is lost, and its status stays what it was."""
+    with Collector() as collector:
+        done = run(_CODE + end, collector.endpoint)
+        assert (done.status, collector.total("work")) == (status, 1), done.output
+        assert collector.span("work").name == "work"
+
+
+_FORKS = {
+    "os.fork": """
+for _ in range(3):
+    if os.fork() == 0:
+        work()
+        sys.exit()
+for _ in range(3): os.wait()
+""",
+    "os.fork twice": """
+if os.fork() == 0:
+    work()
+    if os.fork() == 0:
+        work()
+        sys.exit()
+    os.wait()
+    work()
+    sys.exit()
+os.wait()
+""",
+    "os._exit after a flush": """
+for _ in range(3):
+    if os.fork() == 0:
+        work()
+        telemetry.flush()
+        os._exit(0)
+for _ in range(3): os.wait()
+""",
+    "multiprocessing": """
+import multiprocessing
+context = multiprocessing.get_context("fork")
+children = [context.Process(target=work) for _ in range(3)]
+for child in children: child.start()
+for child in children: child.join()
+""",
+    "multiprocessing pool": """
+import multiprocessing
+with multiprocessing.get_context("fork").Pool(2) as pool:
+    pool.apply(work); pool.apply(work); pool.apply(work)
+    pool.close(); pool.join()
+""",
+    "process pool executor": """
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("fork")) as pool:
+    for done in [pool.submit(work) for _ in range(3)]: done.result()
+""",
+    "terminated children": """
+import multiprocessing, signal
+ready = multiprocessing.get_context("fork").Semaphore(0)
+def serve():
+    work()
+    ready.release()
+    time.sleep(60)
+children = [multiprocessing.get_context("fork").Process(target=serve) for _ in range(3)]
+for child in children: child.start()
+for child in children: ready.acquire()
+for child in children: child.terminate()
+for child in children: child.join()
+""",
+}
+
+
+@pytest.mark.parametrize("kind", _FORKS)
+def test_sum_over_processes_is_the_truth(kind: str) -> None:
+    """Parent 5 and children 3 sum up to 8, spans too, and each process is an instance of its own."""
+    with Collector() as collector:
+        succeed(_CODE + "for _ in range(5): work()\n" + _FORKS[kind], collector.endpoint)
+        spans = [span for span in collector.arrivals.spans if span.name == "work"]
+    assert (collector.total("work"), len(spans), len({span.span_id for span in spans})) == (8, 8, 8)
+    check_identities(collector)
+
+
+def test_fork_while_the_parent_works() -> None:
+    """A fork in the middle of export, with a thread that records all the time, leaves a child that works."""
+    with Collector() as collector:
+        succeed(
+            _CODE.replace("3600", "0.01")
+            + """
+stop = threading.Event()
+def busy():
+    while not stop.is_set(): work()
+threads = [threading.Thread(target=busy) for _ in range(3)]
+for thread in threads: thread.start()
+for _ in range(20):
+    if (child := os.fork()) == 0:
+        os.register_at_fork
+        telemetry.meter.create_counter("child").add(1)
+        sys.exit()
+    assert os.waitpid(child, 0)[1] == 0
+stop.set()
+for thread in threads: thread.join()
+""",
+            collector.endpoint,
+        )
+        assert collector.total("child") == 20
+
+
+def test_spawned_children() -> None:
+    """Children that are started anew and call `init_telemetry` themselves count their own work."""
+    program = _CODE + "import subprocess\nwork()\nif len(sys.argv) < 3:\n    subprocess.run(sys.orig_argv + ['x'])"
+    with Collector() as collector:
+        succeed(program, collector.endpoint)
+        assert collector.total("work") == 2
+
+
+_RELOADED = """
+from fastapi import FastAPI
+from sloburn import init_telemetry
+init_telemetry(service_name="reloaded")
+app = FastAPI()
+@app.get("/{edition}")
+def read() -> int:
+    return 0
+"""
+
+
+def test_reload(tmp_path: Path) -> None:
+    """uvicorn --reload serves from processes that come and go; what each of them has seen arrives."""
+    port, file = free_port(), tmp_path / "reloaded.py"
+    file.write_text(_RELOADED.format(edition="first"))
+    with Collector() as collector:
+        variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint, "SLOBURN_EXPORT_INTERVAL": "3600"}
+        command = ("-m", "uvicorn", "reloaded:app", "--app-dir", str(tmp_path), "--port", str(port))
+        with started(*command, "--reload", "--reload-dir", str(tmp_path), extra=variables) as process:
+            wait_until(lambda: get(f"http://127.0.0.1:{port}/first") == 200, process)
+            file.write_text(_RELOADED.format(edition="second"))
+            wait_until(lambda: get(f"http://127.0.0.1:{port}/second") == 200, process)
+            os.killpg(process.pid, signal.SIGINT)
+            stop(process, signal.SIGINT)
+        names = [span.name for span in collector.arrivals.spans]
+        assert (names.count("GET /first"), names.count("GET /second")) == (1, 1)
+
+
+def test_notebook() -> None:
+    """In an interactive session, whose cells run one after another, everything works and a second call is harmless."""
+    cells = f"import sys\nsys.argv.append('{{}}')\n{_CODE}\n\nwork()\ninit_telemetry(endpoint=sys.argv[1])\nwork()\n"
+    with Collector() as collector:
+        subprocess.run(
+            [sys.executable, "-i", "-q"],
+            input=cells.format(collector.endpoint),
+            text=True,
+            capture_output=True,
+            check=True,
+            timeout=30,
+        )
+        assert collector.total("work") == 2

@@ -1,0 +1,17 @@
+"""The soak of bench/sdk_soak.py, short: the books balance, memory is flat, the log is quiet."""
+
+from __future__ import annotations
+
+from bench.sdk_soak import soak
+
+
+def test_books_balance() -> None:
+    """Every span is received or counted as lost, while the Collector comes, goes and refuses; metrics lose nothing."""
+    books = soak(seconds=8, rate=300, queue=200)
+    assert books.lives > 3
+    assert books.received > 0
+    # What a Collector took before it could answer is sent again: delivery is at least once.
+    assert -books.made * 0.05 <= books.missing <= 0
+    assert books.counted == books.made
+    assert max(books.memory) - books.memory[1] < 4
+    assert books.lines <= 2 * books.lives

@@ -1,0 +1,64 @@
+"""Time that does not count, as it is written."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from sloburn.duration import DAY, HOUR, SECOND
+from sloburn.slo.exclusions import Interval
+from sloburn.slo.model import CalendarUnit, Period
+from tests.spec.documents import read
+
+
+def at(text: str) -> int:
+    """Return a moment in UTC as nanoseconds since the epoch."""
+    return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()) * SECOND
+
+
+def test_one_off() -> None:
+    """A span of time with its offsets is the same moments everywhere."""
+    (found,) = read(exclude="[{name: migration, from: 2026-11-21T23:00:00+01:00, to: 2026-11-21T23:30:00Z}]").exclusions
+    assert found.name == "migration"
+    expected = Interval(at("2026-11-21T22:00"), at("2026-11-21T23:30"))
+    assert list(found.between(at("2026-11-21T23:29"), at("2026-12-01T00:00"))) == [expected]
+    assert list(found.between(at("2026-11-21T23:30"), at("2026-12-01T00:00"))) == []
+
+
+WEEKLY = (
+    "[{name: maintenance, rrule: FREQ=WEEKLY;BYDAY=SU, start: 2026-01-04T02:30:00, duration: 2h, "
+    "timezone: Europe/Prague}]"
+)
+
+
+@pytest.mark.parametrize(
+    ("day", "begin"),
+    [("2026-03-22", "01:30"), ("2026-04-05", "00:30"), ("2026-10-18", "00:30"), ("2026-11-01", "01:30")],
+)
+def test_recurring_keeps_its_time_on_the_wall(day: str, begin: str) -> None:
+    """Half past two on Sundays in Prague is 01:30 UTC in winter and 00:30 in summer, always for two hours."""
+    (found,) = read(exclude=WEEKLY).exclusions
+    expected = Interval(at(f"{day}T{begin}"), at(f"{day}T{begin}") + 2 * HOUR)
+    assert list(found.between(at(f"{day}T00:00"), at(f"{day}T00:00") + DAY)) == [expected]
+
+
+def test_recurring_finds_what_is_under_way() -> None:
+    """A span of time that begins inside of an occurrence finds it whole; none comes before its start."""
+    (found,) = read(exclude=WEEKLY).exclusions
+    middle = at("2026-05-03T01:00")
+    assert [one.begin_unix_nano for one in found.between(middle, middle + SECOND)] == [at("2026-05-03T00:30")]
+    assert list(found.between(at("2025-12-01T00:00"), at("2026-01-03T00:00"))) == []
+
+
+def test_exclusions_are_values() -> None:
+    """Two documents that exclude the same are equal: reloading a file changes nothing."""
+    assert read(exclude=WEEKLY) == read(exclude=WEEKLY)
+    assert hash(read(exclude=WEEKLY)) == hash(read(exclude=WEEKLY))
+
+
+def test_calendar_period() -> None:
+    """A calendar unit with its zone is a period; burn factors use its usual length."""
+    slo = read(period="{calendar: month, timezone: Europe/Prague}")
+    assert slo.period == Period(length_ns=30 * DAY, unit=CalendarUnit.MONTH, timezone="Europe/Prague")
+    assert [float(window.factor) for window in slo.alerting.windows] == [14.4, 6, 3, 1]
