@@ -16,7 +16,10 @@ import httpx
 import pytest
 import trustme
 
+from tests.otlp.requests import otlp_json
 from tests.processor import wait_until
+from tests.sli.harness import NOW
+from tests.telemetry import SpanSpec, trace_request
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -49,6 +52,7 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "app.py").write_text(block("python", "app.py"))
     for name in ("slos.yaml", "everything.yaml", "production.yaml"):
         (tmp_path / name).write_text(block("yaml", name))
+    (tmp_path / "more.py").write_text(block("python", "more.py"))
     return tmp_path
 
 
@@ -97,10 +101,19 @@ def need_usual_ports() -> None:
 
 def test_every_command_has_its_test() -> None:
     """No command of the README is left untried."""
-    tried = ("pip install", "sloburn validate", "sloburn serve", "uvicorn", "curl")
+    tried = (
+        "pip install",
+        "sloburn validate",
+        "sloburn serve",
+        "sloburn doctor",
+        "sloburn replay",
+        "sloburn gate",
+        "uvicorn",
+        "curl",
+    )
     untried = [line for line in COMMANDS if line not in ELSEWHERE and not line.startswith(tried)]
     assert untried == []
-    assert len(COMMANDS) == 10
+    assert len(COMMANDS) == 13
 
 
 def test_make_has_the_two_commands() -> None:
@@ -124,9 +137,25 @@ def test_the_service_reaches_the_processor(folder: Path) -> None:
             return bool(found["checkout-availability"] and found["checkout-latency"])
 
         wait_until(counted, "both SLOs count the payment")
+        assert "arriv" in run(command("sloburn doctor"), folder)
+        run(command("sloburn gate"), folder)
         assert "checkout-availability" in httpx.get(page).text
         assert "sloburn_slo_events_total" in httpx.get(f"{page}/metrics").text
     assert '"event": "paid"' in (folder / "uvicorn.log").read_text()
+
+
+def test_more_in_a_line_each(folder: Path) -> None:
+    """The tour of the SDK runs, and its card number is redacted."""
+    said = run([sys.executable, "more.py"], folder)
+    assert '"event": "paid"' in said
+    assert "4111" not in said
+
+
+def test_replay_reads_a_recording(folder: Path) -> None:
+    """A recorded request is replayed against the README's SLOs."""
+    request = trace_request([SpanSpec(number=1, end=NOW)], service="checkout")
+    (folder / "recording.jsonl").write_bytes(otlp_json(request) + b"\n")
+    assert "checkout-availability" in run(command("sloburn replay"), folder)
 
 
 def test_an_slo_can_say_all_of_it(folder: Path) -> None:

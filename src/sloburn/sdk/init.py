@@ -8,6 +8,7 @@ import sys
 import threading
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
+from types import FrameType
 from typing import Any, Unpack, cast
 
 from sloburn.sdk import logs as log_streams
@@ -58,8 +59,16 @@ def init_telemetry(**settings: Unpack[Settings]) -> Telemetry:
     unknown = tuple(f"{name}: there is no such setting" for name in settings if name not in (*names, "reconfigure"))
     known = cast("Settings", {name: value for name, value in settings.items() if name in names})
     with _PROCESS.lock:
-        project = _PROCESS.project = _PROCESS.project or find_project(sys._getframe(1), Path.cwd())
+        project = _PROCESS.project = _PROCESS.project or find_project(_caller(), Path.cwd())
         return _init_once(Arguments(**cast("Any", known)), unknown, project, is_again=is_again)
+
+
+def _caller() -> FrameType | None:
+    """Return the frame of the host: the first one that is not of this package."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and str(frame.f_globals.get("__name__", "")).partition(".")[0] == "sloburn":
+        frame = frame.f_back
+    return frame
 
 
 def running_telemetry() -> Telemetry | None:

@@ -7,6 +7,7 @@ https://opentelemetry.io/docs/specs/otlp/#otlphttp
 
 from __future__ import annotations
 
+import codecs
 import http.client
 import ssl
 import time
@@ -40,6 +41,9 @@ class HttpSender:
         self._proxy = urlsplit(target.proxy) if target.proxy else None
         self._headers = self._make_headers()
         self._connection: http.client.HTTPConnection | None = None
+        # The first look-up of a name imports this codec. Here and not in the worker: a child that is forked while
+        # another thread imports waits for that module's lock for ever.
+        codecs.lookup("idna")
 
     def send(self, body: bytes, timeout_seconds: float) -> Outcome:
         """Send one request body; never raises."""
