@@ -13,11 +13,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import FloatRect, Page, sync_playwright
 
 ROOT = Path(__file__).parents[2]
 PICTURE = Path(__file__).parent / "status-page.png"
 SLO = "checkout-availability"
+SHOWN: FloatRect = {"x": 0, "y": 0, "width": 1120, "height": 1640}
 MOMENT = " PAGE "  # what the demo prints when the alert fires
 
 # Chromium must not call home: the machine may have no network.
@@ -55,7 +56,7 @@ def take(browser: str, address: str) -> None:
     with opened(browser) as page:
         page.goto(address)
         page.get_by_text("PaymentGatewayTimeout").first.wait_for()
-        page.screenshot(path=str(PICTURE), full_page=True)
+        page.screenshot(path=str(PICTURE), full_page=True, clip=SHOWN)
     print(f"           saved {PICTURE.relative_to(ROOT)}", flush=True)
 
 
