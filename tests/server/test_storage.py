@@ -36,7 +36,11 @@ class Life:
     def __init__(self, folder: Path, slos: tuple[Slo, ...] = SLOS) -> None:
         self.store = Store(folder, NOW)
         self.engine = Engine(slos, any_value, epoch=self.store.epoch)
-        self.scribe, self.applied = restore(self.engine, self.store)
+        try:
+            self.scribe, self.applied = restore(self.engine, self.store)
+        except BaseException:
+            self.store.close()
+            raise
 
     def spans(self, *numbers: int, error: bool = False, now: int = NOW) -> None:
         """Take spans, durably."""

@@ -82,7 +82,11 @@ def open_engine(config: ProcessorConfig, clock: Clock) -> tuple[Engine, Store, S
             log.warning("%s: %s", slo.name, note)
     store = Store(config.data, clock.now_unix_nano())
     engine = Engine(slos, any_value, epoch=store.epoch, time_scale=config.time_scale)
-    scribe, applied = restore(engine, store)
+    try:
+        scribe, applied = restore(engine, store)
+    except BaseException:
+        store.close()
+        raise
     log.info("%d SLOs; %s holds %d commits since its last checkpoint", len(slos), config.data, applied)
     return engine, store, scribe
 

@@ -1,8 +1,8 @@
 """One server span and two metrics per request, for any ASGI application.
 
-A lean path of our own instead of contrib's middleware or FastAPI's telemetry: those emit three and four spans per
-request and cost three to four times as much (bench/sdk_cost.py), and contrib's speaks the stable conventions only after
-a variable was written to the environment.
+A lean path of our own instead of contrib's middleware or FastAPI's telemetry: as they come, those emit three and four
+spans per request and cost more (bench/sdk_cost.py measures how much), and contrib's speaks the stable conventions only
+after a variable was written to the environment.
 """
 
 from __future__ import annotations
