@@ -24,7 +24,7 @@ FORMATS = pytest.mark.parametrize("accept", [CLASSIC, OPENMETRICS], ids=["classi
 REQUESTS = TallySample(
     name=naming.REQUESTS_TOTAL, kind=TallyKind.COUNTER, help="Requests.", labels=(("signal", "traces"),), value=7
 )
-QUEUE = TallySample(name=naming.QUEUE_BYTES, kind=TallyKind.GAUGE, help="Bytes waiting.", value=1.5)
+QUEUE = TallySample(name=naming.SEEN_BYTES, kind=TallyKind.GAUGE, help="Bytes waiting.", value=1.5)
 
 
 def families_of(
@@ -131,7 +131,7 @@ def test_before_the_first_snapshot_only_build_and_tallies_are_there(accept: str)
     samples = samples_of(None, accept, (REQUESTS, QUEUE))
     assert {s.name: s.value for s in samples if s.name != "sloburn_build_info"} == {
         naming.REQUESTS_TOTAL: 7,
-        naming.QUEUE_BYTES: 1.5,
+        naming.SEEN_BYTES: 1.5,
     }
 
 
