@@ -16,7 +16,7 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 SERVICES = Path(__file__).parent / "services"
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,8 +82,17 @@ def started(*command: str, extra: Mapping[str, str] | None = None) -> Iterator[s
 
 def stop(process: subprocess.Popen[str], number: int = signal.SIGTERM) -> Finished:
     """Send a signal to a process and wait for its end."""
+    return _end(process, lambda: process.send_signal(number))
+
+
+def interrupt(process: subprocess.Popen[str]) -> Finished:
+    """Send one SIGINT to a process and all of its children, as a terminal does, and wait for its end."""
+    return _end(process, lambda: os.killpg(process.pid, signal.SIGINT))
+
+
+def _end(process: subprocess.Popen[str], act: Callable[[], None]) -> Finished:
     begun = time.monotonic()
-    process.send_signal(number)
+    act()
     output, _ = process.communicate(timeout=PATIENCE_SECONDS)
     return Finished(status=process.returncode, stdout=output, stderr="", seconds=time.monotonic() - begun)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -12,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.sdk.collector import Collector
-from tests.sdk.processes import free_port, get, run, started, stop, succeed, wait_until
+from tests.sdk.processes import free_port, get, interrupt, run, started, stop, succeed, wait_until
 
 _REQUESTS = 40
 _UVICORN_WORKER = ("-k", "uvicorn_worker.UvicornWorker")
@@ -21,12 +20,13 @@ _UVICORN_WORKER = ("-k", "uvicorn_worker.UvicornWorker")
 def command_of(server: str, port: int) -> tuple[str, ...]:
     """Return how a server is started."""
     bind = f"127.0.0.1:{port}"
+    wsgi = ("gunicorn", "plainwsgi:app", "-b", bind, "-c", "python:ready")
     commands: dict[str, tuple[str, ...]] = {
         "uvicorn": ("uvicorn", "web:app", "--port", str(port)),
         "uvicorn workers": ("uvicorn", "web:app", "--port", str(port), "--workers", "2"),
-        "gunicorn sync": ("gunicorn", "plainwsgi:app", "-b", bind, "-w", "2"),
-        "gunicorn sync preload": ("gunicorn", "plainwsgi:app", "-b", bind, "-w", "2", "--preload"),
-        "gunicorn threads": ("gunicorn", "plainwsgi:app", "-b", bind, "-w", "1", "--threads", "2"),
+        "gunicorn sync": (*wsgi, "-w", "2"),
+        "gunicorn sync preload": (*wsgi, "-w", "2", "--preload"),
+        "gunicorn threads": (*wsgi, "-w", "1", "--threads", "2"),
         "gunicorn uvicorn": ("gunicorn", "web:app", "-b", bind, "-w", "2", *_UVICORN_WORKER),
         "gunicorn uvicorn preload": ("gunicorn", "web:app", "-b", bind, "-w", "2", "--preload", *_UVICORN_WORKER),
         "hypercorn": ("hypercorn", "web:app", "-b", bind),
@@ -50,18 +50,18 @@ SERVERS = (
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
 @pytest.mark.parametrize("server", SERVERS)
-def test_everything_arrives(server: str, number: int) -> None:
+def test_everything_arrives(server: str, number: int, tmp_path: Path) -> None:
     """With an hour between exports and an end by a signal, each request is one span and one count, once."""
     port = free_port()
+    command = command_of(server, port)
+    workers = 2 if "2" in command and "threads" not in server else 1
     with Collector() as collector:
         variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint, "SLOBURN_EXPORT_INTERVAL": "3600"}
-        with started(*command_of(server, port), extra=variables) as process:
+        with started(*command, extra={**variables, "READY_FOLDER": str(tmp_path)}) as process:
+            wait_until(lambda: len(list(tmp_path.iterdir())) == workers, process)
             wait_until(lambda: get(f"http://127.0.0.1:{port}/health") == 200, process)
             answers = Counter(get(f"http://127.0.0.1:{port}/stream") for _ in range(_REQUESTS))
-            if number == signal.SIGINT:
-                # A terminal sends it to all processes at once.
-                os.killpg(process.pid, number)
-            done = stop(process, number)
+            done = interrupt(process) if number == signal.SIGINT else stop(process, number)
         assert answers == {200: _REQUESTS}, done.output
         spans = [span for span in collector.arrivals.spans if span.name in ("GET /stream", "served")]
         is_wsgi = "sync" in server or "threads" in server
@@ -239,8 +239,7 @@ def test_reload(tmp_path: Path) -> None:
             wait_until(lambda: get(f"http://127.0.0.1:{port}/first") == 200, process)
             file.write_text(_RELOADED.format(edition="second"))
             wait_until(lambda: get(f"http://127.0.0.1:{port}/second") == 200, process)
-            os.killpg(process.pid, signal.SIGINT)
-            stop(process, signal.SIGINT)
+            interrupt(process)
         names = [span.name for span in collector.arrivals.spans]
         assert (names.count("GET /first"), names.count("GET /second")) == (1, 1)
 

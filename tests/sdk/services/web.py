@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 
 from fastapi import APIRouter, BackgroundTasks, FastAPI, HTTPException
 from fastapi.responses import StreamingResponse
@@ -18,7 +21,17 @@ from sloburn import get_logger, init_telemetry
 telemetry = init_telemetry(service_name="web")
 
 log = get_logger("web")
-app = FastAPI()
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Tell that this process serves: its server has installed its signal handlers before."""
+    if folder := os.environ.get("READY_FOLDER"):
+        Path(folder, str(os.getpid())).touch()
+    yield
+
+
+app = FastAPI(lifespan=lifespan)
 router = APIRouter(prefix="/api")
 
 
