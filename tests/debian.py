@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
+import tempfile
 from functools import cache
+from pathlib import Path
 
 import pytest
 
@@ -17,12 +20,19 @@ def program(name: str, package: str) -> str:
     """Return the path of a program; install its package if need be, else skip with the reason."""
     found = shutil.which(name)
     if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
+        _install(package)
+        found = shutil.which(name)
+    if found is None:
+        pytest.skip(f"needs {name}: apt-get install {package}")
+    return found
+
+
+def _install(package: str) -> None:
+    """Install one package at a time, however many test processes ask for some."""
+    with Path(tempfile.gettempdir(), "sloburn-tests-apt.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         quiet = {"capture_output": True, "timeout": INSTALL_SECONDS, "check": False}
         environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
         subprocess.run(["apt-get", "update", "-qq"], env=environment, **quiet)  # type: ignore[call-overload]
         call = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", package]
         subprocess.run(call, env=environment, **quiet)  # type: ignore[call-overload]
-        found = shutil.which(name)
-    if found is None:
-        pytest.skip(f"needs {name}: apt-get install {package}")
-    return found

@@ -176,7 +176,9 @@ def test_a_bomb_does_not_expand_in_memory(channel: grpc.Channel, intake: Recordi
     assert intake.bodies == [b"warm"]
 
 
-@pytest.mark.parametrize("body", [gzip.compress(b"x" * 500)[:-3], gzip.compress(b"x") + b"garbage"])
+@pytest.mark.parametrize(
+    "body", [gzip.compress(b"x" * 500)[:-3], gzip.compress(b"x") + b"garbage"], ids=["cut", "trailed"]
+)
 def test_damaged_gzip_is_an_invalid_argument(channel: grpc.Channel, body: bytes) -> None:
     """A compressed body that is damaged is refused for good; the next request succeeds."""
     assert failure(channel, body).code() is grpc.StatusCode.INVALID_ARGUMENT

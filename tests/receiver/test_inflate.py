@@ -49,7 +49,9 @@ def test_a_body_up_to_the_limit_is_taken(size: int) -> None:
     assert inflate(gzip.compress(bytes(size)), 1000, ignore) == bytes(size)
 
 
-@pytest.mark.parametrize("body", [gzip.compress(bytes(1001)), gzip.compress(bytes(1000)) + gzip.compress(b"x")])
+@pytest.mark.parametrize(
+    "body", [gzip.compress(bytes(1001)), gzip.compress(bytes(1000)) + gzip.compress(b"x")], ids=["one", "two"]
+)
 def test_a_byte_more_than_the_limit_is_refused(body: bytes) -> None:
     """One byte over the limit is too large, also as a second member."""
     with pytest.raises(BodyTooLarge, match="inflates to more than the limit of 1000 bytes"):
@@ -80,7 +82,7 @@ def test_a_truncated_body_is_refused(keep: int) -> None:
     assert refused(gzip.compress(b"abc" * 100)[:keep]) == "the gzip body ends early"
 
 
-@pytest.mark.parametrize("garbage", [b"\x00", b"garbage", gzip.compress(b"x")[:5]])
+@pytest.mark.parametrize("garbage", [b"\x00", b"garbage", gzip.compress(b"x")[:5]], ids=["zero", "text", "half"])
 def test_what_follows_the_gzip_is_refused(garbage: bytes) -> None:
     """Bytes after the last member are malformed, be it half a member."""
     assert refused(gzip.compress(b"abc") + garbage).startswith("the gzip body ")
