@@ -62,8 +62,13 @@ def __getattr__(name: str) -> object:
 
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(_HOMES[name]), name)
-    globals()[name] = value
+    if not _HOMES[name].startswith("sloburn.sdk."):
+        return getattr(import_module(_HOMES[name]), name)
+    from sloburn.sdk.environment import without_misspelt
+
+    # OpenTelemetry raises over some variables while it is imported.
+    with without_misspelt():
+        value = globals()[name] = getattr(import_module(_HOMES[name]), name)
     return value
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from sloburn.clock import ManualClock
 from sloburn.sdk.audit import AuditFile, AuditLogger
 from sloburn.sdk.audit_chain import Head, Verification, read_head, verify
 from tests.sdk.collector import Collector
-from tests.sdk.processes import succeed
+from tests.sdk.processes import free_port, get, run, started, stop, succeed, wait_until
 from tests.test_cli import sloburn
 
 
@@ -346,3 +347,78 @@ assert get_audit_logger().record("act", actor="a", target="b")
         extra={"OTEL_SDK_DISABLED": "true"},
     )
     assert len(path.read_text().splitlines()) == 3
+
+
+_AUDITED = """
+import os, signal, sys, time
+from sloburn import get_audit_logger, init_telemetry
+telemetry = init_telemetry(audit_file=sys.argv[1], endpoint=sys.argv[2], export_interval=3600)
+assert get_audit_logger().record("act", actor="a", target="b")
+"""
+
+
+def closed_chains(tmp_path: Path) -> list[bool]:
+    """Verify the trail by the command and return which of its chains are closed."""
+    result = sloburn("audit", "verify", "audit.jsonl", "--json", cwd=tmp_path)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return [bool(chain["is_closed"]) for chain in json.loads(result.stdout)["chains"].values()]
+
+
+def test_sigterm_closes_the_chain(tmp_path: Path) -> None:
+    """A process that is told to end closes its chain, in the file and by OTLP."""
+    with Collector() as collector:
+        code = _AUDITED + "os.kill(os.getpid(), signal.SIGTERM)\ntime.sleep(60)"
+        assert run(code, str(tmp_path / "audit.jsonl"), collector.endpoint).status == -signal.SIGTERM
+        bodies = [record.body for record in collector.arrivals.logs if record.logger == "sloburn.audit"]
+    assert closed_chains(tmp_path) == [True]
+    assert bodies[-1] == "audit.chain.closed"
+
+
+def test_signal_in_the_middle_of_a_record(tmp_path: Path) -> None:
+    """A handler that interrupts a record, and would wait for it for ever, gives up; the chain stays sound."""
+    code = (
+        _AUDITED
+        + """
+audit = get_audit_logger()
+append = audit._trail.append
+def interrupted(line):
+    audit._trail.append = append
+    signal.raise_signal(signal.SIGUSR1)
+    append(line)
+def handle(*_):
+    assert not audit.record("stopped", actor="a", target="b")
+    audit.close()
+signal.signal(signal.SIGUSR1, handle)
+audit._trail.append = interrupted
+assert audit.record("slow", actor="a", target="b")
+assert audit.record("next", actor="a", target="b")
+assert audit.lost == 1
+"""
+    )
+    done = run(code, str(tmp_path / "audit.jsonl"), "http://127.0.0.1:9")
+    assert done.status == 0, done.output
+    assert closed_chains(tmp_path) == [True]
+
+
+_APP = """
+from fastapi import FastAPI
+from sloburn import get_audit_logger, init_telemetry
+init_telemetry(traces=False, metrics=False, logs=False)
+app = FastAPI()
+@app.get("/")
+async def act() -> bool:
+    return get_audit_logger().record("act", actor="a", target="b")
+"""
+
+
+def test_workers_of_a_server_close_their_chains(tmp_path: Path) -> None:
+    """uvicorn's workers, which a signal ends before Python's exit, have closed their chains by then."""
+    (tmp_path / "audited.py").write_text(_APP)
+    port = free_port()
+    command = ("-m", "uvicorn", "audited:app", "--app-dir", str(tmp_path), "--port", str(port), "--workers", "2")
+    with started(*command, extra={"SLOBURN_AUDIT_FILE": str(tmp_path / "audit.jsonl")}) as process:
+        wait_until(lambda: get(f"http://127.0.0.1:{port}/") == 200, process)
+        assert [get(f"http://127.0.0.1:{port}/") for _ in range(20)] == [200] * 20
+        done = stop(process)
+    chains = closed_chains(tmp_path)
+    assert (done.status, chains) == (0, [True] * len(chains)), done.output

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from sloburn.sdk.audit_chain import verify
 from tests.sdk.collector import Arrivals, Collector, SeenSpan
 from tests.sdk.processes import started, stop, succeed, wait_until
 
@@ -20,6 +21,7 @@ class Worked:
 
     arrivals: Arrivals
     output: str
+    trail: list[bytes]
 
     def spans(self, name: str) -> list[SeenSpan]:
         """Return the spans of this name."""
@@ -35,6 +37,7 @@ def worked(tmp_path_factory: pytest.TempPathFactory) -> Worked:
             "OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint,
             "SLOBURN_EXPORT_INTERVAL": "3600",
             "WORK_FOLDER": str(folder),
+            "SLOBURN_AUDIT_FILE": str(folder / "audit.jsonl"),
         }
         _publish(variables)
         quiet = ("--without-gossip", "--without-mingle", "--without-heartbeat")
@@ -43,7 +46,8 @@ def worked(tmp_path_factory: pytest.TempPathFactory) -> Worked:
             wait_until(lambda: _is_idle(folder), process)
             done = stop(process)
     assert done.status == 0, done.output
-    return Worked(arrivals=collector.arrivals, output=done.output)
+    trail = (folder / "audit.jsonl").read_bytes().splitlines()
+    return Worked(arrivals=collector.arrivals, output=done.output, trail=trail)
 
 
 def _publish(variables: dict[str, str]) -> None:
@@ -85,6 +89,14 @@ def test_counts_are_exact_over_processes(worked: Worked) -> None:
     """The sum of a counter over parent and children is the truth: children start at zero and lose nothing."""
     values = [point.value for point in worked.arrivals.points.values() if point.name == "runs"]
     assert sum(values) == _RUNS
+
+
+def test_pool_children_close_their_audit_chains(worked: Worked) -> None:
+    """Every child that wrote audit records has ended its chain, although it leaves without Python's exit."""
+    found = verify(("audit.jsonl", line) for line in worked.trail)
+    assert found.problems == []
+    assert [chain.is_closed for chain in found.chains.values()] == [True] * len(found.chains)
+    assert found.records == _RUNS + 2 * len(found.chains)
 
 
 def test_messaging_attributes(worked: Worked) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +16,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader, NumberDataPoi
 from sloburn.sdk.integrations.celery_beat import BeatWatch, due_after, missed_runs
 from sloburn.sdk.integrations.celery_messages import PUBLISHED, message_of
 from sloburn.sdk.integrations.celery_worker import WorkerWatch
+from tests.sdk.processes import wait_until
 
 _NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 _NOON_NANO = int(_NOON.timestamp()) * 1_000_000_000
@@ -27,8 +30,13 @@ def reader() -> InMemoryMetricReader:
 
 def value(reader: InMemoryMetricReader, name: str) -> float | None:
     """Return the one value of a metric; None when it was not observed."""
+    return next(iter(values(reader, name)), None)
+
+
+def values(reader: InMemoryMetricReader, name: str) -> list[float]:
+    """Return the values of a metric, smallest first."""
     data = reader.get_metrics_data()
-    found = [
+    return sorted(
         point.value
         for part in (data.resource_metrics if data else ())
         for scope in part.scope_metrics
@@ -36,8 +44,7 @@ def value(reader: InMemoryMetricReader, name: str) -> float | None:
         if metric.name == name
         for point in metric.data.data_points
         if isinstance(point, NumberDataPoint)
-    ]
-    return found[0] if found else None
+    )
 
 
 @pytest.mark.parametrize(
@@ -114,3 +121,70 @@ def test_worker_whose_heart_stands_still_is_not_up(reader: InMemoryMetricReader,
     assert value(reader, "celery.worker.up") == 1
     watch.after_fork()
     assert value(reader, "celery.worker.up") is None
+
+
+class Broker:
+    """A broker's connection, as kombu shows it, with one queue of three messages and one that does not exist.
+
+    Args:
+        driver_type: Kombu's name of the transport.
+    """
+
+    channel_errors = (LookupError,)
+
+    def __init__(self, driver_type: str) -> None:
+        self.transport = SimpleNamespace(driver_type=driver_type)
+        self.looks = 0
+
+    def __enter__(self) -> Broker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close nothing."""
+
+    def channel(self) -> Broker:
+        """Return something that declares and closes."""
+        self.looks += 1
+        return self
+
+    def close(self) -> None:
+        """Close nothing."""
+
+    def queue_declare(self, *, queue: str, passive: bool) -> SimpleNamespace:
+        """Say how many messages wait, and refuse like AMQP does (404) when there is no such queue."""
+        assert passive
+        if queue == "absent":
+            raise LookupError("NOT_FOUND - no queue 'absent'")
+        return SimpleNamespace(message_count=3)
+
+
+def watch_on(broker: Broker, reader: InMemoryMetricReader) -> WorkerWatch:
+    """Return a watch of a worker that consumes two queues of a broker."""
+    watch = WorkerWatch(MeterProvider([reader]).get_meter("test"), interval_seconds=0.02)
+    amqp = SimpleNamespace(queues=SimpleNamespace(consume_from=["present", "absent"]))
+    app = SimpleNamespace(amqp=amqp, connection_for_read=lambda: broker)
+    watch.begin(sender=SimpleNamespace(pool=SimpleNamespace(num_processes=1), app=app))
+    return watch
+
+
+@pytest.mark.parametrize("transport", ["amqp", "redis"])
+def test_depth_of_queues(reader: InMemoryMetricReader, transport: str) -> None:
+    """Whatever speaks AMQP's words is asked; a queue that does not exist has no messages."""
+    broker = Broker(transport)
+    watch = watch_on(broker, reader)
+    wait_until(lambda: broker.looks >= 4)
+    assert values(reader, "celery.queue.depth") == [0, 3]
+    watch.end()
+
+
+def test_depth_on_an_unknown_transport(reader: InMemoryMetricReader, caplog: pytest.LogCaptureFixture) -> None:
+    """On a transport where a look may cost money there is no depth, one line for whoever debugs, and no other look."""
+    broker, others = Broker("sqs"), set(threading.enumerate())
+    with caplog.at_level(logging.DEBUG, "sloburn"):
+        watch = watch_on(broker, reader)
+        wait_until(lambda: any("depth" in message for message in caplog.messages))
+        wait_until(lambda: not any(thread.name == "sloburn-queues" for thread in set(threading.enumerate()) - others))
+    expected = "the depth of queues is not measured on sqs: only on amqp, filesystem, memory, redis"
+    assert [message for message in caplog.messages if "depth" in message] == [expected]
+    assert (values(reader, "celery.queue.depth"), broker.looks) == ([], 0)
+    watch.end()

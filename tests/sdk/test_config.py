@@ -211,7 +211,7 @@ def test_declarative_file_asks_for_what_we_have_not(tmp_path: Path) -> None:
 file_format: "1.0"
 instrumentation/development: {python: {x: {}}}
 tracer_provider:
-  limits: {event_count_limit: 4}
+  limits: {event_count_limit: 4, bytes: 1}
   sampler: {jaeger_remote: {}}
   processors:
     - simple: {exporter: {console: }}
@@ -225,15 +225,36 @@ logger_provider:
     config, problems = declare(tmp_path, text)
     assert [problem.partition(":")[0] for problem in problems] == [
         "tracer_provider.sampler",
+        "tracer_provider.limits.bytes",
         "tracer_provider.processors",
         "tracer_provider.processors.batch.exporter",
-        "tracer_provider.limits",
         "meter_provider.readers",
         "meter_provider.views",
         "logger_provider.processors.batch.exporter.otlp_http.dns",
         "instrumentation/development",
     ]
     assert dict(config.targets)["logs"].url == "http://c/v1/logs"
+
+
+def test_declarative_limits(tmp_path: Path) -> None:
+    """Limits of spans, their parts and log records, and the exemplar filter, are what the file says."""
+    text = """
+file_format: "1.0"
+attribute_limits: {attribute_count_limit: 50, attribute_value_length_limit: 90}
+tracer_provider: {limits: {event_count_limit: 4, link_attribute_count_limit: 3, attribute_count_limit: 2}}
+logger_provider: {limits: {attribute_value_length_limit: 9}}
+meter_provider: {exemplar_filter: always_off}
+"""
+    config, problems = declare(tmp_path, text)
+    limits = config.limits
+    assert problems == []
+    assert (limits.span_events, limits.span_attributes, limits.event_attributes, limits.link_attributes) == (
+        4,
+        2,
+        50,
+        3,
+    )
+    assert (limits.log_length, limits.span_length, config.exemplar_filter) == (9, 90, "always_off")
 
 
 @pytest.mark.parametrize("text", ["a: [", "- 1", "", "file_format: '1.0'\n---\na: 1"])
@@ -374,3 +395,25 @@ def test_project_of_no_caller(tmp_path: Path) -> None:
     """A notebook, whose code is in no file, is called like the project that it is started in."""
     (tmp_path / "pyproject.toml").write_text('[project]\nname = "notes"\n')
     assert find_project(None, tmp_path) == Project(name="notes")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://user:hunter2",
+        "http://user:hunter2@host:99999",
+        "http://[hunter2]",
+        "http://user:hunter2@host\u2100name",
+        "http://",
+        "http://user:hunter2@:1",
+    ],
+)
+def test_addresses_that_are_none_are_not_quoted(address: str) -> None:
+    """A misspelt address, of the receiver or of a proxy, is refused without what may be its password."""
+    endpoint = {"OTEL_EXPORTER_OTLP_ENDPOINT": address}
+    proxy = {"http_proxy": address, "OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector.example:4318"}
+    for environ in (endpoint, proxy):
+        config, problems = resolve(Arguments(), environ)
+        assert len(problems) == 1
+        assert "hunter2" not in " ".join(problems)
+        assert "hunter2" not in str(config)

@@ -6,16 +6,20 @@ import json
 import socket
 import threading
 import time
+from argparse import Namespace
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sloburn.cli.doctor import _hops
+from sloburn.sdk.doctor.hops import STACK
 from sloburn.sdk.doctor.packages import look_at_instrumentation, look_at_packages
+from sloburn.sdk.doctor.queues import waiting
 from sloburn.sdk.health.checks import Health
 from tests.sdk.collector import Collector
 from tests.sdk.processes import Finished, free_port, run, started, wait_until
@@ -257,6 +261,30 @@ def test_hops(has_it: bool) -> None:
     assert (found.status, len(found.texts("hops", "ok" if has_it else "problem"))) == (0 if has_it else 1, 3)
     assert any(span.trace_id in path for path in backends.asked)
     assert any(str(span.attributes["sloburn.doctor.mark"]) in path for path in backends.asked)
+
+
+_METRICS = """\
+# TYPE otelcol_exporter_queue_size gauge
+otelcol_exporter_queue_size{data_type="logs",exporter="otlp_http/loki"} 7640
+otelcol_exporter_queue_size{data_type="traces",exporter="otlp_grpc/jaeger"} 0
+otelcol_exporter_queue_size{data_type="traces",exporter="otlp_http/sloburn"} 1.073741824e+09
+"""
+
+
+@pytest.mark.parametrize(
+    ("behind", "held"),
+    [("loki", [("otlp_http/loki", 7640)]), ("jaeger", []), ("sloburn", [("otlp_http/sloburn", 1073741824)])],
+)
+def test_what_the_collector_holds(behind: str, held: list[tuple[str, int]]) -> None:
+    """The Collector's own metrics say for whom it holds telemetry back; an empty queue says nothing."""
+    assert list(waiting(_METRICS, behind)) == held
+
+
+def test_stack_is_asked_where_it_usually_is() -> None:
+    """--stack fills in the usual address of every hop; one that is given wins."""
+    given = Namespace(stack=True, prometheus="http://p:1", jaeger=None, loki=None, processor=None, collector=None)
+
+    assert _hops(given) == replace(STACK, prometheus="http://p:1")
 
 
 def test_against_the_processor(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Whatever is wrong with the environment, the host starts; and Celery is found in whatever order it comes."""
+"""Whatever is wrong with the installation, the host starts; and Celery is found in whatever order it comes."""
 
 from __future__ import annotations
 
@@ -8,32 +8,6 @@ import sys
 
 import pytest
 
-# OpenTelemetry specification, "Environment Variable Specification": what takes a number, a word or a list.
-VARIABLES = [
-    "OTEL_ATTRIBUTE_COUNT_LIMIT",
-    "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT",
-    "OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
-    "OTEL_BSP_MAX_QUEUE_SIZE",
-    "OTEL_BSP_SCHEDULE_DELAY",
-    "OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT",
-    "OTEL_EXPORTER_OTLP_TIMEOUT",
-    "OTEL_LINK_ATTRIBUTE_COUNT_LIMIT",
-    "OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT",
-    "OTEL_METRICS_EXEMPLAR_FILTER",
-    "OTEL_METRIC_EXPORT_INTERVAL",
-    "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT",
-    "OTEL_SPAN_EVENT_COUNT_LIMIT",
-    "OTEL_TRACES_SAMPLER",
-]
-HOST = """
-from sloburn import init_telemetry
-with init_telemetry(service_name="host", endpoint="http://127.0.0.1:9", shutdown_timeout=0.1) as telemetry:
-    telemetry.tracer.start_span("work").end()
-    telemetry.meter.create_counter("done").add(1)
-    telemetry.flush(0.01)
-print("alive")
-"""
-
 
 def run(code: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run a host in a process of its own, in an environment without any other setting."""
@@ -42,12 +16,22 @@ def run(code: str, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(call, env={**kept, **variables}, capture_output=True, text=True, timeout=60, check=False)
 
 
-@pytest.mark.parametrize("variable", VARIABLES)
-def test_a_typing_error_does_not_end_the_host(variable: str) -> None:
-    """A variable that makes no sense costs telemetry at the worst, and is named; the host goes on."""
-    done = run(HOST, **{variable: "many"})
+def test_opentelemetry_that_cannot_be_imported() -> None:
+    """A broken installation costs telemetry, in one line; the host goes on with a handle that does nothing."""
+    done = run(
+        """
+import sys
+from sloburn import init_telemetry
+sys.modules["opentelemetry.sdk.trace"] = None
+with init_telemetry(service_name="host") as telemetry:
+    telemetry.tracer.start_span("work").end()
+    telemetry.meter.create_counter("done").add(1)
+    assert telemetry.flush(0.01)
+print("alive")
+"""
+    )
     assert (done.returncode, "alive" in done.stdout) == (0, True), done.stderr
-    assert variable in done.stdout + done.stderr or "many" in done.stdout + done.stderr
+    assert done.stderr.count("telemetry could not be started: ") == 1
 
 
 @pytest.mark.parametrize(

@@ -202,6 +202,33 @@ def test_batch_is_kept_and_sent_again() -> None:
     assert worker.status().lost == {}
 
 
+def test_worker_of_the_parent_stands_still_in_a_child() -> None:
+    """What survives a fork, as greenlets do, sends nothing in the child: only the child's own worker does."""
+
+    class Watched(ScriptedSender):
+        def __init__(self) -> None:
+            super().__init__()
+            self.threads: set[int] = set()
+
+        def send(self, body: bytes, timeout_seconds: float) -> Outcome:
+            self.threads.add(threading.get_ident())
+            return super().send(body, timeout_seconds)
+
+    source, sender = make_queue(), Watched()
+    worker = make_worker(source, sender)
+    source.add(1)
+    assert worker.request_flush().wait(5)
+    (first,) = sender.threads
+    # Here the parent's thread lives on as a greenlet would.
+    worker.after_fork()
+    for number in range(50):
+        source.add(number)
+        assert worker.request_flush().wait(5)
+    stop(worker)
+    assert len(sender.threads - {first}) == 1
+    assert sorted(b"".join(sender.bodies[1:])) == list(range(50))
+
+
 def test_refused_batch_is_counted_and_not_repeated() -> None:
     """A batch that the receiver refuses for good is counted as lost; so are items of a partial success."""
     source = make_queue(batch=2)
@@ -230,12 +257,13 @@ def test_retry_after_is_honoured() -> None:
 
 def test_two_lines_for_an_outage(caplog: pytest.LogCaptureFixture) -> None:
     """An outage is one line when it begins and one when it ends, however many requests and signals fail."""
-    clock = iter(range(0, 100, 5))
-    health = ExportHealth(destination="the Collector", now=lambda: float(next(clock)))
+    now = [0.0]
+    health = ExportHealth(destination="the Collector", now=lambda: now[0])
     with caplog.at_level(logging.INFO, "sloburn"):
         for _ in range(20):
             health.failed("traces", "connection refused")
             health.failed("logs", "connection refused")
+        now[0] = 5.0
         health.succeeded("traces", lost=3)
         health.succeeded("logs", lost=4)
         health.succeeded("logs", lost=4)
@@ -362,7 +390,7 @@ class GrpcReceiver(grpc.GenericRpcHandler):
             self.calls.append((details.method, body, {key: str(value) for key, value in context.invocation_metadata()}))
             if body == b"full":
                 context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "queue full")
-            return b""
+            return b"\xff\xff\xff" if body == b"lie" else b""
 
         return grpc.unary_unary_rpc_method_handler(handle)
 
@@ -384,6 +412,7 @@ def test_grpc(grpc_receiver: GrpcReceiver) -> None:
     sender = GrpcSender(signal="traces", target=target)
     assert sender.send(b"body", 5) == _TAKEN
     assert sender.send(b"full", 5) == Outcome(verdict="retry", reason="gRPC RESOURCE_EXHAUSTED: queue full")
+    assert sender.send(b"lie", 5).verdict == "refused"
     sender.close()
     method, body, metadata = grpc_receiver.calls[0]
     assert (method, body) == ("/opentelemetry.proto.collector.trace.v1.TraceService/Export", b"body")

@@ -8,10 +8,11 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from time import monotonic
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
@@ -94,6 +95,9 @@ def test_retry_after_that_is_nonsense(value: str) -> None:
         ({"content-type": "application/x-protobuf"}, b"\xff\xff\xff", "refused", 0),
         ({"content-type": "application/json"}, b"not json", "refused", 0),
         ({"content-type": "application/json"}, b'{"partialSuccess": {"rejectedSpans": 3}}', "taken", 3),
+        ({"content-type": "application/json"}, b'{"partialSuccess": {"rejectedSpans": -3}}', "taken", 0),
+        ({"content-type": "application/json"}, b'{"partialSuccess": {"rejectedSpans": []}}', "refused", 0),
+        ({"content-type": "application/json"}, b"[" * 50_000, "refused", 0),
         ({}, b"", "taken", 0),
     ],
 )
@@ -102,6 +106,88 @@ def test_answers_that_lie(headers: dict[str, str], body: bytes, verdict: str, re
     with answering((200, headers, body)) as (url, _):
         outcome = send(url)
     assert (outcome.verdict, outcome.refused_items) == (verdict, refused)
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (b"\x16\x03\x01\x02\x00secret=hunter2\xff\n" * 50, "the answer is not HTTP (BadStatusLine)"),
+        (b"x" * 100_000, "the answer is not HTTP (LineTooLong)"),
+        (b"", "the connection was closed without an answer"),
+        (b"HTTP/1.1 503 \x1b[31mgo\x00 away" + b"!" * 300 + b"\r\ncontent-length: 0\r\n\r\n", "HTTP 503 [31mgo away!"),
+    ],
+    ids=["binary", "endless", "nothing", "reason"],
+)
+def test_whatever_answers_ends_as_one_short_line(answer: bytes, reason: str) -> None:
+    """What something that is no OTLP receiver sends never reaches the host's log as it came."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def reply() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(answer)
+
+        thread = threading.Thread(target=reply)
+        thread.start()
+        outcome = send(f"http://127.0.0.1:{server.getsockname()[1]}")
+        thread.join()
+    assert outcome.verdict == "retry"
+    assert outcome.reason.replace("HTTP 503  ", "HTTP 503 ").startswith(reason)
+    assert outcome.reason.isprintable()
+    assert len(outcome.reason) <= 200
+
+
+def test_certificates_that_are_not_there() -> None:
+    """A file that cannot be read is named; it may appear later."""
+    outcome = send("https://127.0.0.1:1", ca_file="/nowhere/ca.pem")
+    expected = "cannot read certificates (/nowhere/ca.pem): No such file or directory"
+    assert (outcome.verdict, outcome.reason) == ("retry", expected)
+
+
+@pytest.mark.parametrize(
+    ("status", "fate"),
+    [(401, "HTTP 401 Unauthorized): it is lost, as it is refused for good"), (503, "it is kept up to a bound")],
+)
+def test_line_says_whether_anything_is_kept(status: int, fate: str) -> None:
+    """Whoever reads that telemetry cannot be delivered is told whether it is lost."""
+    with Collector(statuses=(status,) * 100) as collector:
+        done = succeed(_WORK + "work()\ntelemetry.flush(5)", collector.endpoint)
+    assert done.stdout.count(fate) == 1
+
+
+@pytest.mark.parametrize("head", [b"", b"HTTP/1.1 200 OK\r\ncontent-length: 9999\r\n\r\n"], ids=["header", "body"])
+def test_answer_that_drips_is_no_answer(head: bytes) -> None:
+    """A receiver that sends a byte now and then is given up when the time for the request is over."""
+    is_over = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def drip() -> None:
+            connection, _ = server.accept()
+            with connection, suppress(OSError):
+                connection.recv(65536)
+                connection.sendall(head)
+                while not is_over.wait(0.05):
+                    connection.sendall(b"H")
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        sender = HttpSender(target=Target(url=f"http://127.0.0.1:{server.getsockname()[1]}", protocol="http/protobuf"))
+        begun = monotonic()
+        outcome = sender.send(b"", 0.5)
+        took = monotonic() - begun
+        is_over.set()
+        thread.join()
+    assert (outcome.verdict, outcome.reason) == ("retry", "no answer in time")
+    assert took < 3
+
+
+def test_answer_of_a_receiver_that_closes() -> None:
+    """An answer is read to its end although the connection ends with it."""
+    body = b"x" * 50_000
+    with answering((200, {"connection": "close", "content-type": "text/html"}, body)) as (url, asked):
+        assert [send(url).reason for _ in range(2)] == ["a web page answers, not an OTLP receiver"] * 2
+    assert len(asked) == 2
 
 
 def test_plain_request_through_a_proxy() -> None:
@@ -149,6 +235,84 @@ def test_receiver_that_flaps_is_not_a_stream_of_lines(caplog: pytest.LogCaptureF
     with caplog.at_level("INFO", "sloburn"):
         health.failed("traces", "HTTP 503")
     assert "(39 short outages since the last line)" in caplog.records[-1].getMessage()
+
+
+def test_outage_that_outlasts_the_quiet_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    """A second outage soon after the first is not announced at once, but when it lasts."""
+    now = [0.0]
+    health = ExportHealth(destination="the Collector", now=lambda: now[0])
+    for second in (0.0, 10.0, 30.0, 59.0):
+        now[0] = second
+        health.failed("traces", "HTTP 503")
+        if second == 0.0:
+            health.succeeded("traces", lost=0)
+    assert [record.getMessage().partition(" to ")[0] for record in caplog.records] == [
+        "telemetry cannot be delivered",
+        "telemetry is delivered",
+    ]
+    now[0] = 61.0
+    health.failed("traces", "HTTP 503")
+    health.succeeded("traces", lost=0)
+    assert "(1 short outages since the last line)" in caplog.records[2].getMessage()
+    assert "again after 51.0 s" in caplog.records[3].getMessage()
+
+
+_FAMILY = """
+import os, sys
+from sloburn import init_telemetry
+telemetry = init_telemetry(endpoint=sys.argv[1], export_interval=3600, shutdown_timeout=2)
+def child():
+    if os.fork() == 0:
+        telemetry.tracer.start_span("work").end()
+        telemetry.flush(5)
+        os._exit(0)
+    os.wait()
+for _ in range(3): child()
+telemetry.tracer.start_span("work").end()
+telemetry.flush(5)
+for _ in range(3): child()
+"""
+
+
+def test_family_of_processes_says_it_once() -> None:
+    """What one of several forked processes has said the others, older and younger, do not say again."""
+    done = succeed(_FAMILY, f"http://127.0.0.1:{free_port()}")
+    assert done.output.count("cannot be delivered") == 1
+
+
+_PARENT = """
+import os, sys, time
+from sloburn import init_telemetry
+telemetry = init_telemetry(endpoint=sys.argv[1], export_interval=0.05, shutdown_timeout=1)
+for _ in range(2):
+    if os.fork() == 0:
+        telemetry.tracer.start_span("work").end()
+        telemetry.flush_in_child()
+        os._exit(0)
+    os.wait()
+print("ready", flush=True)
+while True: time.sleep(60)
+"""
+
+
+def test_parent_counts_what_is_lost_with_its_children() -> None:
+    """Items that a forked process could not deliver before its end are lost, and its parent reports them later."""
+    port = free_port()
+    with started("-c", _PARENT, f"http://127.0.0.1:{port}") as process:
+        assert process.stdout is not None
+        lines = process.stdout
+        wait_until(lambda: "ready" in lines.readline(), process)
+        with Collector(port=port) as collector:
+            collector.wait_for(lambda _: lost_of(collector) == 2, 30)
+            stop(process)
+
+
+def test_end_of_an_outage_is_said_by_whoever_notices() -> None:
+    """The child that began an outage is gone when it ends; one that lives says so, and the next outage is news."""
+    with Collector(statuses=(503,) * 3) as collector:
+        done = succeed(_FAMILY.replace("range(3)", "range(1)"), collector.endpoint)
+    assert done.output.count("cannot be delivered") == 1
+    assert done.output.count("is delivered") == 1
 
 
 _WORK = """

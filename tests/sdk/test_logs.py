@@ -186,3 +186,38 @@ log.info("hello")
     )
     assert json.loads(done.stdout.splitlines()[-1])["event"] == "hello"
     assert [(record.logger, record.body) for record in records] == [("early", "hello")]
+
+
+_HOST_LOOKS = {
+    "print": "processors=[structlog.processors.add_log_level, structlog.processors.JSONRenderer()]",
+    "tuple": "processors=(structlog.processors.add_log_level, structlog.processors.JSONRenderer())",
+    "standard library": "processors=[structlog.stdlib.add_log_level, structlog.processors.JSONRenderer()], "
+    "logger_factory=structlog.stdlib.LoggerFactory(), wrapper_class=structlog.stdlib.BoundLogger",
+}
+
+
+@pytest.mark.parametrize("look", _HOST_LOOKS)
+@pytest.mark.parametrize("is_late", [False, True], ids=["before", "after"])
+def test_structlog_of_the_host(look: str, is_late: bool) -> None:
+    """Whether the host configures structlog before us or after us: its look, our ids, one export of each event."""
+    calls = [f"structlog.configure({_HOST_LOOKS[look]})", "telemetry = init_telemetry(endpoint=sys.argv[1])"]
+    first, second = reversed(calls) if is_late else calls
+    code = f"""
+import logging, structlog, sys
+from sloburn import init_telemetry
+{"logging.basicConfig(format='%(message)s', stream=sys.stdout, level='INFO')" if look == "standard library" else ""}
+{first}
+{second}
+structlog.configure(cache_logger_on_first_use=True)
+with telemetry.tracer.start_as_current_span("work"):
+    structlog.get_logger("shop").info("sold", item=7, password="hunter2")
+"""
+    with Collector() as collector:
+        done = succeed(code, collector.endpoint)
+        span = collector.span("work")
+        records = [record for record in collector.arrivals.logs if record.trace_id]
+    (line,) = [json.loads(line) for line in done.stdout.splitlines() if '"sold"' in line]
+    assert (line["trace_id"], line["span_id"], line["item"]) == (span.trace_id, span.span_id, 7)
+    assert "timestamp" not in line
+    assert [record.trace_id for record in records] == [span.trace_id]
+    assert "hunter2" not in done.output + str(records)

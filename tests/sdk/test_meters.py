@@ -5,7 +5,9 @@ from __future__ import annotations
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.resources import Resource
 
+from sloburn.sdk.histograms import Histograms
 from sloburn.sdk.meters import ForkSafeMeterProvider
 from tests.sdk.collector import Collector
 from tests.sdk.processes import succeed
@@ -16,15 +18,17 @@ class Readers:
 
     def __init__(self) -> None:
         self.newest = InMemoryMetricReader()
+        self.histograms = Histograms()
 
     def make(self) -> MeterProvider:
         """Return a new provider."""
         self.newest = InMemoryMetricReader()
+        self.histograms.begin(Resource.get_empty())
         return MeterProvider(metric_readers=[self.newest], shutdown_on_exit=False)
 
     def values(self) -> dict[str, float]:
         """Collect the newest provider's values by name."""
-        data = self.newest.get_metrics_data()
+        data = self.histograms.add_to(self.newest.get_metrics_data())
         scopes = [scope for part in (data.resource_metrics if data else ()) for scope in part.scope_metrics]
         return {
             metric.name: getattr(point, "value", getattr(point, "count", 0))
@@ -53,7 +57,7 @@ def use_all(meter: Meter) -> None:
 def test_every_kind_of_instrument_moves() -> None:
     """All seven kinds work before and after the provider underneath is replaced, and counts start at zero."""
     readers = Readers()
-    provider = ForkSafeMeterProvider(readers.make)
+    provider = ForkSafeMeterProvider(readers.make, readers.histograms)
     meter = provider.get_meter("test", "1", attributes={"a": "b"})
     use_all(meter)
     observed = {"observable_counter": 7.0, "observable_gauge": 7.0, "observable_up_down": 7.0}
@@ -66,7 +70,7 @@ def test_every_kind_of_instrument_moves() -> None:
 
 def test_same_names_give_the_same_objects() -> None:
     """A meter or instrument that is asked for again is the same one, so that asking in a loop does not fill memory."""
-    provider = ForkSafeMeterProvider(Readers().make)
+    provider = ForkSafeMeterProvider(Readers().make, Histograms())
     meter = provider.get_meter("test")
     assert provider.get_meter("test") is meter
     assert meter.create_counter("c") is meter.create_counter("c")

@@ -14,21 +14,24 @@ import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from opentelemetry import trace
 
 from sloburn.clock import Clock, SystemClock
 from sloburn.sdk.audit_chain import CLOSED, GENESIS, OPENED, Head, read_head, seal
-from sloburn.sdk.log_export import LogEmitter
 from sloburn.sdk.redaction import redact_attributes, redact_text
 from sloburn.sdk.stream_config import AuditSettings
+
+if TYPE_CHECKING:
+    from sloburn.sdk.log_export import LogEmitter
 
 logger = logging.getLogger("sloburn")
 
 SCOPE = "sloburn.audit"
 # How far back the newest record is looked for when a chain begins.
 _TAIL_BYTES = 65_536
+_WAITING_SECONDS, _CLOSING_SECONDS = 2.0, 0.3
 _FIELDS = ("actor", "action", "target", "result")
 
 
@@ -91,6 +94,10 @@ class AuditFile:
         return next((head for head in map(_head_of, reversed(lines)) if head), "")
 
 
+def _new_head() -> Head:
+    return Head(chain=uuid.uuid4().hex, sequence=0, digest=GENESIS)
+
+
 class AuditLogger:
     """Writes audit records. Never raises, and says whether a record was written.
 
@@ -101,6 +108,8 @@ class AuditLogger:
         service_name: Stands in every record.
         clock: Says when.
     """
+
+    _head: Head
 
     def __init__(
         self,
@@ -144,32 +153,48 @@ class AuditLogger:
                 fields["details"] = {key: _plain(value) for key, value in details.items()}
             return self._write(redact_attributes(fields))
         except Exception as error:
-            self.lost += 1
-            logger.warning(
-                "an audit record could not be written: %s: %s", type(error).__name__, redact_text(str(error))
-            )
+            self._lose(error)
             return False
 
     def close(self) -> None:
-        """End this process's chain, so that cutting off its end is noticed even without an anchor."""
-        if self._head.sequence and self._process == os.getpid():
-            self.record(CLOSED, actor="sloburn", target=f"chain:{self._head.chain}")
-            self._begin()
+        """End this process's chain, so that cutting off its end is noticed even without an anchor.
+
+        A signal handler may call this in the middle of a record: then the chain stays open.
+        """
+        if not self._head.sequence or self._process != os.getpid() or not self._lock.acquire(timeout=_CLOSING_SECONDS):
+            return
+        try:
+            closed = {"action": CLOSED, "actor": "sloburn", "target": f"chain:{self._head.chain}"}
+            self._append(closed | {"result": "success"})
+            self._head = _new_head()
+        except Exception as error:
+            self._lose(error)
+        finally:
+            self._lock.release()
+
+    def _lose(self, error: Exception) -> None:
+        self.lost += 1
+        logger.warning("an audit record could not be written: %s: %s", type(error).__name__, redact_text(str(error)))
 
     def _begin(self) -> None:
         """Begin a chain of this process's own; a lock and a chain of the parent's are of no use after a fork."""
         self._process = os.getpid()
         self._lock = threading.Lock()
-        self._head = Head(chain=uuid.uuid4().hex, sequence=0, digest=GENESIS)
+        self._head = _new_head()
 
     def _write(self, fields: Mapping[str, object]) -> bool:
         if self._process != os.getpid():
             self._begin()
-        with self._lock:
+        # A host's signal handler may record while it interrupts a record: it must not wait for itself for ever.
+        if not self._lock.acquire(timeout=_WAITING_SECONDS):
+            raise TimeoutError("another record is being written")
+        try:
             if self._head.sequence == 0 and self._trail is not None:
                 opened = {"action": OPENED, "actor": "sloburn", "target": f"process:{self._process}"}
                 self._append(opened | {"result": "success", "after": self._trail.newest()})
             return self._append(fields)
+        finally:
+            self._lock.release()
 
     def _append(self, fields: Mapping[str, object]) -> bool:
         unix_nano = self._clock.now_unix_nano()

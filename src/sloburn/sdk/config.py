@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from os import PathLike
 from typing import Literal, TypedDict
 
+from sloburn.sdk.limits import ExemplarFilter, Limits
 from sloburn.sdk.redaction import RedactionCallback
 from sloburn.sdk.stream_config import AuditSettings, LogSettings, RedactionSettings
 
@@ -121,6 +122,8 @@ class TelemetryConfig:
         web: How requests are observed.
         libraries: The client libraries that are instrumented.
         freeze_gc: Whether objects of the start are taken out of garbage collection when the application has started.
+        limits: How much one span or log record may hold.
+        exemplar_filter: Which measurements leave an exemplar by OTLP.
     """
 
     enabled: bool
@@ -146,6 +149,8 @@ class TelemetryConfig:
     web: WebSettings = WebSettings()
     libraries: frozenset[str] = LIBRARIES
     freeze_gc: bool = False
+    limits: Limits = field(default_factory=Limits)
+    exemplar_filter: ExemplarFilter = "trace_based"
 
     @property
     def service_name(self) -> str:

@@ -22,6 +22,7 @@ _STAYING = ("OTEL_SEMCONV_STABILITY_OPT_IN", "OTEL_PYTHON_DISABLED_INSTRUMENTATI
 _REFERENCE = re.compile(r"\$\$|\$\{(?:env:)?([A-Za-z_][A-Za-z0-9_]*)(?::-([^}\n]*))?\}")
 _PROTOCOLS = {"otlp_http": "http/protobuf", "otlp_grpc": "grpc"}
 _SAMPLERS = {"always_on": "always_on", "always_off": "always_off", "trace_id_ratio_based": "traceidratio"}
+_ATTRIBUTE_LIMITS = ("attribute_value_length_limit", "attribute_count_limit")
 
 Table = dict[str, object]
 
@@ -86,7 +87,7 @@ class _Reader:
         self._put("OTEL_SDK_DISABLED", document.pop("disabled", None))
         self._put("SLOBURN_LOG_LEVEL", document.pop("log_level", None))
         self._resource(self._table(document, "resource"))
-        self._limits(self._table(document, "attribute_limits"), "attribute_limits")
+        self._limits(document, "attribute_limits", dict.fromkeys(_ATTRIBUTE_LIMITS, ""))
         self._propagator(self._table(document, "propagator"))
         self._traces(document.pop("tracer_provider", None))
         self._metrics(document.pop("meter_provider", None))
@@ -102,8 +103,11 @@ class _Reader:
         self._put("OTEL_RESOURCE_ATTRIBUTES", pairs)
         self._leftovers(table, "resource")
 
-    def _limits(self, table: Table, path: str) -> None:
-        self._put("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", table.pop("attribute_value_length_limit", None))
+    def _limits(self, provider: Table, path: str, prefixes: Mapping[str, str]) -> None:
+        """Read a table of limits: those of attributes bear the item's name in their variable, the others their own."""
+        table = self._table(provider, path.rpartition(".")[2])
+        for key, prefix in prefixes.items():
+            self._put(f"OTEL_{prefix}{key.upper()}", table.pop(key, None))
         self._leftovers(table, path)
 
     def _propagator(self, table: Table) -> None:
@@ -119,16 +123,21 @@ class _Reader:
     def _traces(self, provider: object) -> None:
         table = self._provider(provider, "TRACES")
         self._sampler(table.pop("sampler", None))
+        others = dict.fromkeys(("event_attribute_count_limit", "link_attribute_count_limit"), "")
+        counts = dict.fromkeys((*_ATTRIBUTE_LIMITS, "event_count_limit", "link_count_limit"), "SPAN_")
+        self._limits(table, "tracer_provider.limits", others | counts)
         self._batch(table, "tracer_provider", "TRACES", "OTEL_BSP")
 
     def _logs(self, provider: object) -> None:
         table = self._provider(provider, "LOGS")
+        self._limits(table, "logger_provider.limits", dict.fromkeys(_ATTRIBUTE_LIMITS, "LOGRECORD_"))
         # There is one queue length for spans and log records, and it is the spans'.
         self._batch(table, "logger_provider", "LOGS", "OTEL_BLRP")
 
     def _metrics(self, provider: object) -> None:
         table = self._provider(provider, "METRICS")
         path = "meter_provider.readers"
+        self._put("OTEL_METRICS_EXEMPLAR_FILTER", table.pop("exemplar_filter", None))
         periodic = self._only(table, "readers", "periodic", path)
         if periodic:
             self._put("OTEL_METRIC_EXPORT_INTERVAL", periodic.pop("interval", None))

@@ -1,7 +1,6 @@
 """The door of the SDK: where OpenTelemetry itself cannot be imported, the host starts all the same.
 
-OpenTelemetry reads some variables while it is imported, so a typing error in one of them, or a broken installation,
-would otherwise end the host at the very line that must never harm it.
+A broken installation would otherwise end the host at the very line that must never harm it.
 """
 
 from __future__ import annotations
@@ -9,6 +8,8 @@ from __future__ import annotations
 import logging
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack, cast
+
+from sloburn.sdk.environment import without_misspelt
 
 if TYPE_CHECKING:
     from sloburn.sdk.config import Settings
@@ -59,7 +60,8 @@ class Inert:
 def init_telemetry(**settings: Unpack[Settings]) -> Telemetry:
     """Start telemetry; see `sloburn.sdk.init.init_telemetry`."""
     try:
-        from sloburn.sdk.init import init_telemetry as start
+        with without_misspelt():
+            from sloburn.sdk.init import init_telemetry as start
     except Exception as error:
         problem = f"telemetry could not be started: {type(error).__name__}: {error}"
         logger.warning(problem)

@@ -10,14 +10,15 @@ from __future__ import annotations
 import os
 import sys
 from base64 import b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import unquote, urlsplit
 
 from sloburn.sdk import stream_environment as streams
-from sloburn.sdk import values
+from sloburn.sdk import upstream, values
 from sloburn.sdk.config import (
     DEFAULT_EXCLUDED_PATHS,
     SIGNALS,
@@ -31,6 +32,7 @@ from sloburn.sdk.config import (
     TelemetryConfig,
     WebInstrumentation,
 )
+from sloburn.sdk.limits import exemplar_filter, limits
 from sloburn.sdk.project import COMMIT_VARIABLES, Project
 from sloburn.sdk.proxies import proxy_for
 from sloburn.sdk.web_environment import libraries, web_settings
@@ -65,9 +67,25 @@ NO_PROJECT = Project()
 _NO_PAIRS: tuple[tuple[str, str], ...] = ()
 
 
-def process_environment() -> Mapping[str, str]:
+def process_environment() -> MutableMapping[str, str]:
     """Return the process's environment."""
     return os.environ
+
+
+def without_misspelt() -> AbstractContextManager[None]:
+    """Hide from OpenTelemetry, until the end of the block, what it would stumble over while it is loaded or started."""
+    resolver = Resolver(os.environ)
+    _check_upstream(resolver)
+    names = {problem.partition(":")[0] for problem in resolver.problems}
+    names |= {name for name in upstream.READERS if not os.environ.get(name)}
+    upstream.hush(os.environ, names)
+    return upstream.hidden(os.environ, names)
+
+
+def _check_upstream(resolver: Resolver) -> None:
+    upstream.check(resolver.pick)
+    limits(resolver.pick)
+    exemplar_filter(resolver.pick)
 
 
 @dataclass(slots=True)
@@ -147,7 +165,10 @@ def resolve(
         web=web_settings(pick, arguments),
         libraries=libraries(pick, arguments),
         freeze_gc=_is_on(resolver, "freeze_gc", arguments.freeze_gc, default=False),
+        limits=limits(pick),
+        exemplar_filter=exemplar_filter(pick),
     )
+    upstream.check(pick)
     return config, tuple(resolver.problems)
 
 

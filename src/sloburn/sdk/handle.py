@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from opentelemetry import trace
 from opentelemetry._logs import LoggerProvider
@@ -15,9 +15,11 @@ from opentelemetry.metrics import Meter
 
 from sloburn.clock import monotonic
 from sloburn.sdk.config import Signal, TelemetryConfig
-from sloburn.sdk.exporters.health import ExportHealth
-from sloburn.sdk.exporters.worker import ExportWorker, SignalStatus
-from sloburn.sdk.providers import Providers
+
+if TYPE_CHECKING:
+    from sloburn.sdk.exporters.health import ExportHealth
+    from sloburn.sdk.exporters.worker import ExportWorker, SignalStatus
+    from sloburn.sdk.providers import Providers
 
 logger = logging.getLogger("sloburn")
 
@@ -67,6 +69,8 @@ class Telemetry:
         self._health = health
         self._problems = problems
         self._followers: list[Callable[[TelemetryConfig], None]] = []
+        self._at_end: list[Callable[[], None]] = []
+        self._at_failure: list[Callable[[BaseException], None]] = []
         self._shutdown_lock = threading.RLock()
         self._is_shut_down = False
         self._waited_seconds = 0.0
@@ -132,6 +136,8 @@ class Telemetry:
             if self._is_shut_down:
                 return True
             self._is_shut_down = True
+        for act in self._at_end:
+            act()
         deadline = monotonic() + self._bounded(timeout)
         for worker in self._workers:
             worker.request_stop(deadline)
@@ -160,16 +166,37 @@ class Telemetry:
         """Let something follow when the settings change."""
         self._followers.append(act)
 
-    def flush_at_end(self) -> bool:
+    def when_ended(self, act: Callable[[], None]) -> None:
+        """Let something end when telemetry does, before its last export."""
+        self._at_end.append(act)
+
+    def when_failed(self, act: Callable[[BaseException], None]) -> None:
+        """Let something see the exception that ends a ``with`` block of this handle."""
+        self._at_failure.append(act)
+
+    def flush_at_end(self, timeout: float | None = None) -> bool:
         """Flush because the host is about to end, for hooks of servers and workers.
 
         Several of them may run on the way out, and the exit itself: together they wait as long as one of them may.
+
+        Args:
+            timeout: The longest that this one may take, in seconds; all that is left for them when absent.
+
+        Returns:
+            Whether everything was taken.
         """
         began = monotonic()
-        is_done = self.flush(max(0.0, self._bounded(None) - self._waited_seconds))
+        left = max(0.0, self._bounded(None) - _LEAST_EXIT_SECONDS - self._waited_seconds)
+        is_done = self.flush(left if timeout is None else min(left, timeout))
         if not is_done:
             self._waited_seconds += monotonic() - began
         return is_done
+
+    def flush_in_child(self) -> None:
+        """Flush because this forked process ends now, without Python's exit; what remains the parent counts as lost."""
+        if not self.flush_at_end():
+            for worker in self._workers:
+                worker.leave_behind()
 
     def shutdown_at_exit(self) -> bool:
         """Shut down in what is left of the time that the exit may be delayed."""
@@ -206,4 +233,7 @@ class Telemetry:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        if error is not None:
+            for act in self._at_failure:
+                act(error)
         self.shutdown()

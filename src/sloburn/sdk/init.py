@@ -24,6 +24,7 @@ from sloburn.sdk.log_export import LogEmitter
 from sloburn.sdk.outgoing import guard_baggage
 from sloburn.sdk.pipeline import describe, idle_telemetry, restart_pipeline, start_pipeline
 from sloburn.sdk.project import Project, find_project
+from sloburn.sdk.uncaught import watch_uncaught
 from sloburn.sdk.watching import watch
 
 logger = logging.getLogger("sloburn")
@@ -125,9 +126,11 @@ def _start_enabled(config: TelemetryConfig, problems: tuple[str, ...]) -> Teleme
     after_fork.append(stream_losses.after_fork)
     if logs is not None:
         after_fork.append(logs.after_fork)
+        watch_uncaught(telemetry, logs)
     follow_process(telemetry, handle_sigterm=config.handle_sigterm, after_fork=after_fork)
-    # After the line above, so that it runs before the last flush.
+    # A chain that was begun after telemetry had ended is closed too.
     atexit.register(close_audit)
+    telemetry.when_ended(close_audit)
     _announce(telemetry)
     return telemetry
 

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from sloburn.sdk.audit import close_audit
 from sloburn.sdk.handle import Telemetry
 from sloburn.sdk.import_hook import when_imported
 from sloburn.sdk.integrations.http_metrics import HttpServerMetrics
@@ -58,7 +59,7 @@ def _make_gate(telemetry: Telemetry, after_fork: AfterFork) -> ApplicationGate:
         telemetry.when_reconfigured(observer.reconfigure)
     return fastapi.ApplicationGate(
         observer=observer,
-        flush=telemetry.flush_at_end,
+        flush=lambda: _closed(telemetry.flush_at_end),
         excluded_paths=config.excluded_paths,
         freezes_gc=config.freeze_gc,
     )
@@ -87,4 +88,15 @@ def _instrument_celery(telemetry: Telemetry, logs: LogSetup | None, after_fork: 
     interval = telemetry.config.metric_interval_seconds
     observer = celery.CeleryObserver(tracer=telemetry.tracer, meter=telemetry.meter, interval_seconds=interval)
     after_fork.append(observer.after_fork)
-    celery.install(observer, flush=telemetry.flush_at_end, logs=logs)
+    celery.install(
+        observer,
+        flush=telemetry.flush_at_end,
+        flush_in_child=lambda: _closed(telemetry.flush_in_child),
+        logs=logs,
+    )
+
+
+def _closed(flush: Callable[[], object]) -> object:
+    """Leave nothing open: uvicorn's workers and Celery's pool children end without running atexit."""
+    close_audit()
+    return flush()

@@ -47,7 +47,7 @@ def flush_on_sigterm(telemetry: Telemetry) -> None:
 
     def handle(number: int, frame: FrameType | None) -> None:
         if callable(previous):
-            _attempt(lambda: telemetry.flush(_SERVER_FLUSH_SECONDS))
+            _attempt(lambda: telemetry.flush_at_end(_SERVER_FLUSH_SECONDS))
             _attempt(telemetry.hurry)
             previous(number, frame)
             return

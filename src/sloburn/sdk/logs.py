@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import cast
 
 import structlog
-from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
+from structlog.typing import FilteringBoundLogger
 
 from sloburn.sdk.config import TelemetryConfig
 from sloburn.sdk.log_context import carry_context, log_context
 from sloburn.sdk.log_events import Console, Emitter, EventFinisher, RecordHandler, RedactingFilter, Sinks
 from sloburn.sdk.log_files import LOST_LINES, LineFile, LostLines, write_line
-from sloburn.sdk.log_levels import Levels, make_leveled_logger
+from sloburn.sdk.log_levels import Levels
 from sloburn.sdk.log_servers import join_servers
+from sloburn.sdk.log_structlog import configure_structlog, follow_structlog, join_structlog
 from sloburn.sdk.redaction import Redactor, use_redactor
 
 __all__ = [
@@ -113,9 +113,10 @@ def configure_logs(config: TelemetryConfig, emitter: Emitter | None) -> LogSetup
     _set_levels(Levels(config.log_level, config.log_stream.levels))
     if _STREAM.setup is None:
         if structlog.is_configured():
-            _join_structlog(_STREAM.finisher)
+            join_structlog(_STREAM.finisher)
         else:
-            _configure_structlog(_STREAM.finisher)
+            configure_structlog(_STREAM.finisher, StdoutLogger)
+        follow_structlog(_STREAM.finisher)
         _STREAM.setup = _configure_standard_library(_STREAM.finisher)
     if _STREAM.setup.is_owner:
         logging.getLogger().setLevel(_STREAM.levels.default)
@@ -154,36 +155,6 @@ def _console(wanted: str) -> Console | None:
 def _set_levels(levels: Levels) -> None:
     _STREAM.levels = levels
     levels.apply()
-
-
-def _configure_structlog(finisher: EventFinisher) -> None:
-    structlog.configure(
-        processors=[finisher],
-        wrapper_class=make_leveled_logger(),
-        logger_factory=StdoutLogger,
-        cache_logger_on_first_use=True,
-    )
-
-
-def _join_structlog(finisher: EventFinisher) -> None:
-    """Put ids and export before the host's renderer, in place, because loggers in use hold this very list."""
-    settings = structlog.get_config()
-    processors: list[Processor] = settings["processors"]
-    reaches_standard_library = isinstance(settings["logger_factory"], structlog.stdlib.LoggerFactory)
-    joined = _processor(finisher.clean_in_place)
-    processors[-1:-1] = [joined] if reaches_standard_library else [joined, _processor(finisher.export, copies=True)]
-
-
-def _processor(act: Callable[[EventDict], None], *, copies: bool = False) -> Processor:
-    def process(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
-        seen = dict(event) if copies else event
-        if copies:
-            seen.setdefault("level", method)
-            seen.setdefault("logger", getattr(logger, "name", "root"))
-        act(seen)
-        return event
-
-    return process
 
 
 def _configure_standard_library(finisher: EventFinisher) -> LogSetup:

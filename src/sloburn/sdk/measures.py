@@ -56,7 +56,7 @@ class Measures:
     def count(self, name: str, amount: float, labels: Mapping[str, Label], unit: str) -> None:
         """Add to a counter. Never raises."""
         try:
-            counter = self._get(f"count {name}", lambda meter: meter.create_counter(name, unit))
+            counter = self._get(f"count {name}", lambda meter: meter.create_counter(name, unit, f"Number of {name}."))
             counter.add(amount, self.bounds(name).bound(labels))
         except Exception as error:
             self._complain(name, error)
@@ -64,7 +64,7 @@ class Measures:
     def set(self, name: str, value: float, labels: Mapping[str, Label], unit: str) -> None:
         """Set a gauge. Never raises."""
         try:
-            gauge = self._get(f"gauge {name}", lambda meter: meter.create_gauge(name, unit))
+            gauge = self._get(f"gauge {name}", lambda meter: meter.create_gauge(name, unit, f"Value of {name}."))
             gauge.set(value, self.bounds(name).bound(labels))
         except Exception as error:
             self._complain(name, error)
@@ -73,7 +73,7 @@ class Measures:
         """Record a run: one in the counter of its name, its duration in a histogram. Never raises."""
         try:
             attributes = self.bounds(name).bound(labels)
-            self._get(f"runs {name}", lambda meter: meter.create_counter(name, "{run}")).add(1, attributes)
+            self._get(f"runs {name}", lambda meter: _runs(meter, name)).add(1, attributes)
             self._get(f"duration {name}", lambda meter: _duration(meter, name)).record(seconds, attributes)
         except Exception as error:
             self._complain(name, error)
@@ -118,6 +118,10 @@ class Measures:
 def _refuse_more(known: Sized) -> None:
     if len(known) >= _MOST_NAMES:
         raise ValueError(f"there are {_MOST_NAMES} metrics already: a name must not hold values")
+
+
+def _runs(meter: Meter, name: str) -> metrics.Counter:
+    return meter.create_counter(name, "{run}", f"Runs of {name}, by outcome.")
 
 
 def _duration(meter: Meter, name: str) -> metrics.Histogram:

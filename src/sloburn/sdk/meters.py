@@ -14,9 +14,13 @@ from typing import Generic, TypeVar
 from opentelemetry import metrics
 from opentelemetry.context import Context
 from opentelemetry.metrics import CallbackT
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.util.types import Attributes
 
+from sloburn.sdk.histograms import Histograms
+
 Real = TypeVar("Real", bound=metrics.Instrument)
+Front = Callable[[metrics.Histogram, tuple[str, str, str], Sequence[float] | None], metrics.Histogram]
 
 
 class _Shell(Generic[Real]):
@@ -83,13 +87,20 @@ class ForkSafeMeter(metrics.Meter):
         version: Its version.
         schema_url: The schema that its names follow.
         get_real: Returns the SDK's meter for this scope.
+        front: Puts a lean histogram in front of the SDK's.
     """
 
     def __init__(
-        self, name: str, version: str | None, schema_url: str | None, get_real: Callable[[], metrics.Meter]
+        self,
+        name: str,
+        version: str | None,
+        schema_url: str | None,
+        get_real: Callable[[], metrics.Meter],
+        front: Front,
     ) -> None:
         super().__init__(name, version, schema_url)
         self._get_real = get_real
+        self._front = front
         self._real = get_real()
         self._shells: dict[tuple[str, str, str, str], AnyShell] = {}
 
@@ -126,9 +137,9 @@ class ForkSafeMeter(metrics.Meter):
         """Create a histogram, or return the one that exists."""
 
         def make(meter: metrics.Meter) -> metrics.Histogram:
-            return meter.create_histogram(
-                name, unit, description, explicit_bucket_boundaries_advisory=explicit_bucket_boundaries_advisory
-            )
+            advice = explicit_bucket_boundaries_advisory
+            real = meter.create_histogram(name, unit, description, explicit_bucket_boundaries_advisory=advice)
+            return self._front(real, (name, unit or "", description or ""), advice)
 
         return self._keep(_Histogram, (name, unit, description), lambda: _Histogram(make, self._real))
 
@@ -187,10 +198,12 @@ class ForkSafeMeterProvider(metrics.MeterProvider):
 
     Args:
         make: Creates the SDK's provider.
+        histograms: Takes the histograms out of its hands.
     """
 
-    def __init__(self, make: Callable[[], metrics.MeterProvider]) -> None:
+    def __init__(self, make: Callable[[], metrics.MeterProvider], histograms: Histograms) -> None:
         self._make = make
+        self._histograms = histograms
         self._real = make()
         self._lock = threading.Lock()
         self._meters: dict[tuple[str, str | None, str | None, str], ForkSafeMeter] = {}
@@ -203,8 +216,15 @@ class ForkSafeMeterProvider(metrics.MeterProvider):
         with self._lock:
             meter = self._meters.get(key)
             if meter is None:
+                scope = InstrumentationScope(name, version, schema_url, attributes)
                 meter = ForkSafeMeter(
-                    name, version, schema_url, lambda: self._real.get_meter(name, version, schema_url, attributes)
+                    name,
+                    version,
+                    schema_url,
+                    lambda: self._real.get_meter(name, version, schema_url, attributes),
+                    lambda real, about, advice: self._histograms.front(
+                        real, scope=scope, about=about, boundaries=advice
+                    ),
                 )
                 self._meters[key] = meter
             return meter

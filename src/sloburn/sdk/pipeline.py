@@ -11,6 +11,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 
 from sloburn.errors import ConfigError
 from sloburn.sdk.config import Signal, Target, TelemetryConfig
+from sloburn.sdk.environment import without_misspelt
 from sloburn.sdk.exporters import wire
 from sloburn.sdk.exporters.health import ExportHealth
 from sloburn.sdk.exporters.log_encoding import encode_record
@@ -42,7 +43,8 @@ class Pipeline:
 
 def start_pipeline(config: TelemetryConfig, problems: tuple[str, ...]) -> Telemetry:
     """Build the providers and start one worker for each signal that has somewhere to go."""
-    providers = make_providers(config)
+    with without_misspelt():
+        providers = make_providers(config)
     pipeline = _run(config, providers)
     telemetry = Telemetry(
         config=config,

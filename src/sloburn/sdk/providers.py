@@ -14,12 +14,15 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
 
 from sloburn.sdk.config import TelemetryConfig
+from sloburn.sdk.histograms import Histograms
 from sloburn.sdk.ids import IDS
+from sloburn.sdk.limits import ExemplarFilter, Limits
 from sloburn.sdk.meters import ForkSafeMeterProvider
 from sloburn.sdk.prometheus.meters import MirroredMeterProvider
 from sloburn.sdk.prometheus.process import SHOWN
 from sloburn.sdk.resource import Identity
 from sloburn.sdk.sampling import FailedTraces, WeighingSampler
+from sloburn.sdk.upstream_limits import are_log_limits_usual, make_exemplar_filter, make_log_limits, make_span_limits
 
 
 def drop(item: object) -> None:
@@ -108,6 +111,7 @@ class MetricReading:
 
     def __init__(self) -> None:
         self._reader = InMemoryMetricReader()
+        self.histograms = Histograms()
 
     def replace(self) -> InMemoryMetricReader:
         """Return a new reader for a new provider, and read from that one from now on."""
@@ -116,22 +120,31 @@ class MetricReading:
 
     def read(self) -> MetricsData | None:
         """Collect the current values."""
-        return self._reader.get_metrics_data()
+        return self.histograms.add_to(self._reader.get_metrics_data())
 
 
 class DirectLoggerProvider(LoggerProvider):
     """A logger provider that says when its only processor is our queue: then a record need not pass through the SDK.
 
-    The SDK's path costs as much as all else that a log line costs together, mostly to copy attributes.
+    The SDK's path costs as much as all else that a log line costs together, mostly to copy attributes. It is taken all
+    the same by a host that wants other limits than the default, as the SDK holds them.
+
+    Args:
+        resource: Describes the process.
+        limits: How much a record may hold.
     """
 
     only_queue: LogQueue | None = None
     _processors = 0
 
+    def __init__(self, resource: Resource, limits: Limits) -> None:
+        super().__init__(resource=resource, shutdown_on_exit=False, log_record_limits=make_log_limits(limits))
+        self._are_limits_usual = are_log_limits_usual(limits)
+
     def add_log_record_processor(self, log_record_processor: LogRecordProcessor) -> None:
         """Register a processor; with a second one, or a foreign one, every record goes the SDK's way."""
         self._processors += 1
-        is_only = self._processors == 1 and isinstance(log_record_processor, LogQueue)
+        is_only = self._processors == 1 and isinstance(log_record_processor, LogQueue) and self._are_limits_usual
         self.only_queue = log_record_processor if is_only else None  # type: ignore[assignment]
         super().add_log_record_processor(log_record_processor)
 
@@ -182,13 +195,13 @@ def make_providers(config: TelemetryConfig) -> Providers:
     """Return the global providers: the host's where it has set them, else new ones."""
     identity, reading, sampler = Identity(config), MetricReading(), WeighingSampler(config.sampling)
     spans, logs = SpanQueue(), LogQueue()
-    tracer, is_sampler_ours = _make_tracer_provider(identity, sampler)
+    tracer, is_sampler_ours = _make_tracer_provider(identity, sampler, config.limits)
     tracer.add_span_processor(spans)
-    logger = _make_logger_provider(identity)
+    logger = _make_logger_provider(identity, config.limits)
     logger.add_log_record_processor(logs)
     return Providers(
         tracer=tracer,
-        meter=_make_meter_provider(identity, reading),
+        meter=_make_meter_provider(identity, reading, config.exemplar_filter),
         logger=logger,
         identity=identity,
         reading=reading,
@@ -198,33 +211,49 @@ def make_providers(config: TelemetryConfig) -> Providers:
     )
 
 
-def _make_tracer_provider(identity: Identity, sampler: WeighingSampler) -> tuple[TracerProvider, bool]:
+def _make_tracer_provider(identity: Identity, sampler: WeighingSampler, limits: Limits) -> tuple[TracerProvider, bool]:
     current = trace.get_tracer_provider()
     if isinstance(current, TracerProvider):
         return current, False
-    provider = TracerProvider(resource=identity.resource, sampler=sampler, id_generator=IDS, shutdown_on_exit=False)
+    provider = TracerProvider(
+        resource=identity.resource,
+        sampler=sampler,
+        id_generator=IDS,
+        shutdown_on_exit=False,
+        span_limits=make_span_limits(limits),
+    )
     trace.set_tracer_provider(provider)
     return provider, True
 
 
-def _make_logger_provider(identity: Identity) -> LoggerProvider:
+def _make_logger_provider(identity: Identity, limits: Limits) -> LoggerProvider:
     current = _logs.get_logger_provider()
     if isinstance(current, LoggerProvider):
         return current
-    provider = DirectLoggerProvider(resource=identity.resource, shutdown_on_exit=False)
+    provider = DirectLoggerProvider(identity.resource, limits)
     _logs.set_logger_provider(provider)
     return provider
 
 
-def _make_meter_provider(identity: Identity, reading: MetricReading) -> metrics.MeterProvider:
+def _make_meter_provider(
+    identity: Identity, reading: MetricReading, exemplars: ExemplarFilter
+) -> metrics.MeterProvider:
     current = metrics.get_meter_provider()
     if isinstance(current, MeterProvider):
         current.add_metric_reader(reading.replace())
         return MirroredMeterProvider(current, SHOWN.mirror)
 
-    def make() -> MeterProvider:
-        return MeterProvider(resource=identity.resource, metric_readers=[reading.replace()], shutdown_on_exit=False)
+    histograms = reading.histograms = Histograms(exemplars)
 
-    provider = MirroredMeterProvider(ForkSafeMeterProvider(make), SHOWN.mirror)
+    def make() -> MeterProvider:
+        histograms.begin(identity.resource)
+        return MeterProvider(
+            resource=identity.resource,
+            metric_readers=[reading.replace()],
+            shutdown_on_exit=False,
+            exemplar_filter=make_exemplar_filter(exemplars),
+        )
+
+    provider = MirroredMeterProvider(ForkSafeMeterProvider(make, histograms), SHOWN.mirror)
     metrics.set_meter_provider(provider)
     return provider

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from ipaddress import ip_address, ip_network
 from urllib.parse import urlsplit
 
+from sloburn.sdk.values import split_url
+
 
 def proxy_for(url: str, environ: Mapping[str, str]) -> str:
     """Return the address of the proxy for a target, empty for none.
@@ -29,8 +31,10 @@ def proxy_for(url: str, environ: Mapping[str, str]) -> str:
     if not proxy:
         return ""
     proxy = proxy if "://" in proxy else f"http://{proxy}"
-    read = urlsplit(proxy)
-    if read.scheme != "http" or not read.hostname:
+    read = split_url(proxy)
+    if read is None or not read.hostname:
+        raise ValueError("the proxy's is not an address such as http://proxy.example:3128")
+    if read.scheme != "http":
         raise ValueError(f"a proxy of the kind {read.scheme}:// is not supported, only http://")
     return proxy
 

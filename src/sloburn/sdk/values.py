@@ -10,7 +10,7 @@ import logging
 import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 Choice = TypeVar("Choice")
 
@@ -74,6 +74,14 @@ def count(raw: object) -> int:
     return int(value)
 
 
+def limit(raw: object) -> int:
+    """Read a whole number, zero included."""
+    value = _number(raw)
+    if value != int(value) or not 0 <= value <= 10_000_000:
+        raise ValueError(f"{_shown(raw)} is not a whole number between 0 and 10000000")
+    return int(value)
+
+
 def text(raw: object) -> str:
     """Read text that is not empty."""
     if not isinstance(raw, str) or not raw.strip():
@@ -105,12 +113,25 @@ def http_url(raw: object) -> str:
     """Read an address with scheme and host; a bare ``host:port`` is taken as ``http``."""
     address = text(raw)
     address = address if "://" in address else f"http://{address}"
-    parts = urlsplit(address)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    parts = split_url(address)
+    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("is not an address such as http://localhost:4318")
     if parts.port == 0:
         raise ValueError("has no usable port")
     return address
+
+
+def split_url(address: str) -> SplitResult | None:
+    """Split an address; None when it is none.
+
+    What `urllib` says then quotes the address, and with it a password.
+    """
+    try:
+        parts = urlsplit(address)
+        _ = parts.port
+    except ValueError:
+        return None
+    return parts
 
 
 def pairs(raw: object) -> tuple[tuple[str, str], ...]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from celery import Celery, Task
 
-from sloburn import get_logger, init_telemetry
+from sloburn import get_audit_logger, get_logger, init_telemetry
 
 telemetry = init_telemetry(service_name="work")
 log = get_logger("work")
@@ -34,6 +34,7 @@ runs = telemetry.meter.create_counter("runs")
 def add(left: int, right: int) -> int:
     """Add two numbers."""
     log.info("adding", process=os.getpid())
+    get_audit_logger().record("add", actor="worker", target=str(left))
     runs.add(1)
     return left + right
 

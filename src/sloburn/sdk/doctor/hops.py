@@ -12,12 +12,15 @@ from urllib.request import Request, urlopen
 from sloburn.clock import monotonic
 from sloburn.errors import ConfigError
 from sloburn.sdk.doctor.finding import Finding, ok, problem
+from sloburn.sdk.doctor.queues import waiting
 from sloburn.sdk.doctor.round_trip import SERVICE, Canary, still_waiting
 
 _ABOUT = "hops"
 _ANSWER_SECONDS = 5.0
 _LONGEST_ANSWER_BYTES = 4 * 1024 * 1024
 _REQUESTS = "sloburn_receiver_requests_total"
+# Part of the names of the Collector's exporters, as in otel-collector.yaml.
+_EXPORTERS = {"Jaeger": "jaeger", "Loki": "loki", "the processor": "sloburn", "Prometheus": "prometheus"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,18 +32,30 @@ class Hops:
         jaeger: Has the span.
         loki: Has the log line.
         processor: Page and API of `sloburn serve`.
+        collector: The Collector's own metrics; asked only about what does not come through.
     """
 
     prometheus: str = ""
     jaeger: str = ""
     loki: str = ""
     processor: str = ""
+    collector: str = ""
 
     def __post_init__(self) -> None:
         for name in self.__slots__:
             address = getattr(self, name)
             if address and urlsplit(address).scheme not in ("http", "https"):
                 raise ConfigError(f"--{name} {address}: is not an address such as http://localhost:9090")
+
+
+# Where everything is when `make stack-up`, or the compose file, has started it.
+STACK = Hops(
+    prometheus="http://127.0.0.1:9090",
+    jaeger="http://127.0.0.1:16686",
+    loki="http://127.0.0.1:3100",
+    processor="http://127.0.0.1:4321",
+    collector="http://127.0.0.1:8888",
+)
 
 
 def requests_taken(address: str) -> float | None:
@@ -70,10 +85,10 @@ def look_at_hops(hops: Hops, canary: Canary, taken_before: float | None, wait_se
     }
     for name, (address, is_there) in look.items():
         if address:
-            yield _wait_for(name, address, is_there, wait_seconds)
+            yield _wait_for(name, address, is_there, wait_seconds, hops.collector)
 
 
-def _wait_for(name: str, address: str, is_there: Callable[[], bool], wait_seconds: float) -> Finding:
+def _wait_for(name: str, address: str, is_there: Callable[[], bool], wait_seconds: float, collector: str) -> Finding:
     began, errors = monotonic(), list[str]()
 
     def look() -> bool:
@@ -86,10 +101,22 @@ def _wait_for(name: str, address: str, is_there: Callable[[], bool], wait_second
     if still_waiting(look, threading.Event().wait, wait_seconds):
         why = f": {errors[-1]}" if errors else ""
         text = f"{name} ({address}) does not have it after {wait_seconds:g} s{why}"
-        return problem(
-            _ABOUT, text, f"what comes before {name} loses it: look at the Collector's log and its pipelines"
-        )
+        return problem(_ABOUT, text, _advice(name, collector))
     return ok(_ABOUT, f"{name} has it, {monotonic() - began:.1f} s after it was asked")
+
+
+def _advice(name: str, collector: str) -> str:
+    before = f"what comes before {name} loses it: look at the Collector's log and its pipelines"
+    if not collector:
+        return before
+    try:
+        held = list(waiting(_get(f"{collector.rstrip('/')}/metrics").decode(), _EXPORTERS[name]))
+    except (OSError, ValueError) as error:
+        return f"the Collector itself ({collector}) does not answer: {error}"
+    if held:
+        exporter, count = held[0]
+        return f"the Collector holds {count} bytes for {exporter} and cannot deliver: is {name} where it sends to?"
+    return f"{before}; nothing waits there for {name}"
 
 
 def _is_in_jaeger(address: str, canary: Canary) -> bool:

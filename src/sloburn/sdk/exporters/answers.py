@@ -7,6 +7,19 @@ from __future__ import annotations
 
 import json
 
+from sloburn.sdk.exporters.sender import Outcome
+
+
+def judge_answer(answer: bytes, content_type: str = "") -> Outcome:
+    """Return what became of a request that a receiver says it took.
+
+    What cannot be read may have been taken or not: it is not sent twice, and counted as lost.
+    """
+    try:
+        return Outcome(verdict="taken", refused_items=max(0, refused_items(answer, content_type)))
+    except (ValueError, TypeError, RecursionError):
+        return Outcome(verdict="refused", reason="the answer is not one of an OTLP receiver")
+
 
 def refused_items(answer: bytes, content_type: str = "") -> int:
     """Return how many items the receiver refused although it took the request.

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 from sloburn.errors import ConfigError
 from sloburn.sdk.config import Signal, Target
-from sloburn.sdk.exporters.answers import refused_items
-from sloburn.sdk.exporters.sender import Outcome
+from sloburn.sdk.exporters.answers import judge_answer
+from sloburn.sdk.exporters.sender import Outcome, in_words
 
 try:
     import grpc
@@ -65,8 +65,8 @@ class GrpcSender:
         except grpc.RpcError as error:
             return _judge(error)
         except Exception as error:
-            return Outcome(verdict="retry", reason=str(error) or type(error).__name__)
-        return Outcome(verdict="taken", refused_items=refused_items(answer))
+            return Outcome(verdict="retry", reason=in_words(str(error), type(error).__name__))
+        return judge_answer(answer)
 
     def forget_connection(self) -> None:
         """Drop the channel without touching its socket: it belongs to the parent process."""
@@ -102,7 +102,7 @@ def _judge(error: grpc.RpcError) -> Outcome:
     # What is raised is an RpcError and a Call in one; the stubs know only the first, and only the second has a code.
     call = cast("grpc.Call", error)
     code, details = call.code(), call.details() or ""
-    reason = f"gRPC {code.name}: {details}"[:200].rstrip(": ")
+    reason = in_words(f"gRPC {code.name}: {details}").rstrip(": ")
     return Outcome(verdict="retry" if code in _RETRYABLE else "refused", reason=reason)
 
 

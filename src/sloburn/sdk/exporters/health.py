@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import mmap
+import os
 import threading
 from collections.abc import Callable
 
@@ -13,8 +15,68 @@ logger = logging.getLogger("sloburn")
 
 
 # A receiver that answers every other request must not fill the host's log: after an outage was announced, those that
-# begin within so many seconds are counted and not announced.
+# begin within so many seconds are counted, and announced when they outlast them.
 _QUIET_SECONDS = 60.0
+_SIGNALS: tuple[Signal, ...] = ("traces", "metrics", "logs")
+_SINCE, _QUIET_UNTIL, _IS_ANNOUNCED = range(len(_SIGNALS), len(_SIGNALS) + 3)
+# Children write what they leave behind into a row that their number chooses: those that live at one time have numbers
+# side by side, and so no two of them write to one place at once.
+_FIRST_ROW = 8
+_ROWS = (mmap.PAGESIZE // 8 - _FIRST_ROW) // len(_SIGNALS)
+
+
+class TreeState:
+    """What a process and the ones that are forked from it know together, so that not each of them says it.
+
+    A page of memory that forks share: whether each signal cannot be delivered, since when, until when nothing is said,
+    whether the outage was announced, and what was lost with children that ended. Two that announce at once may both
+    speak; nothing worse happens.
+    """
+
+    def __init__(self) -> None:
+        self._cells = memoryview(mmap.mmap(-1, mmap.PAGESIZE)).cast("d")
+        self._owner = os.getpid()
+
+    def begin(self, signal: Signal, now: float) -> bool:
+        """Note that a signal cannot be delivered; tell whether all of them could a moment ago."""
+        was_well = not self._is_any_out()
+        if was_well:
+            self._cells[_SINCE] = now
+        self._cells[_SIGNALS.index(signal)] = 1.0
+        return was_well
+
+    def should_announce(self, now: float) -> bool:
+        """Tell whether to say that there is an outage; the answer is yes once."""
+        if self._cells[_IS_ANNOUNCED] or now < self._cells[_QUIET_UNTIL]:
+            return False
+        self._cells[_QUIET_UNTIL] = now + _QUIET_SECONDS
+        self._cells[_IS_ANNOUNCED] = 1.0
+        return True
+
+    def end(self, signal: Signal) -> float | None:
+        """Note that a signal is delivered; return since when the announced outage lasted that has ended now, if one."""
+        self._cells[_SIGNALS.index(signal)] = 0.0
+        if self._is_any_out() or not self._cells[_IS_ANNOUNCED]:
+            return None
+        self._cells[_IS_ANNOUNCED] = 0.0
+        return self._cells[_SINCE]
+
+    def leave_behind(self, signal: Signal, count: int) -> None:
+        """Note what is lost with this process, for the one that the page belongs to."""
+        self._cells[_FIRST_ROW + os.getpid() % _ROWS * len(_SIGNALS) + _SIGNALS.index(signal)] += count
+
+    def left_behind(self, signal: Signal) -> int:
+        """Return how many items were lost with forked processes; only the eldest is told, so that they count once."""
+        if os.getpid() != self._owner:
+            return 0
+        return int(sum(self._cells[_FIRST_ROW + _SIGNALS.index(signal) :: len(_SIGNALS)]))
+
+    def is_out(self, signal: Signal) -> bool:
+        """Tell whether somebody could not deliver this signal."""
+        return bool(self._cells[_SIGNALS.index(signal)])
+
+    def _is_any_out(self) -> bool:
+        return any(map(self.is_out, _SIGNALS))
 
 
 class ExportHealth:
@@ -22,39 +84,40 @@ class ExportHealth:
 
     Args:
         destination: Where telemetry goes, for the log line.
-        now: Seconds on a clock that never goes back.
+        now: Seconds on a clock that never goes back and is the same in all processes.
     """
 
     def __init__(self, *, destination: str, now: Callable[[], float] = monotonic) -> None:
         self._destination = destination
         self._now = now
+        self._tree = TreeState()
         self._lock = threading.Lock()
         self._failing: dict[Signal, str] = {}
         self._refusing: set[Signal] = set()
-        self._since = 0.0
-        self._quiet_until = float("-inf")
-        self._is_announced = False
         self._unannounced = 0
         self._lost = 0
 
-    def failed(self, signal: Signal, reason: str) -> None:
-        """Note that a request of this signal was not taken."""
+    def failed(self, signal: Signal, reason: str, *, is_lost: bool = False) -> None:
+        """Note that a request of this signal was not taken.
+
+        Args:
+            signal: The signal.
+            reason: Why, in words.
+            is_lost: Whether trying again is of no use.
+        """
         with self._lock:
-            is_first = not self._failing
             self._failing[signal] = reason
-            if not is_first:
-                return
-            self._since = self._now()
-            self._is_announced = self._since >= self._quiet_until
-            self._unannounced += not self._is_announced
-            if self._is_announced:
-                self._quiet_until = self._since + _QUIET_SECONDS
-        if self._is_announced:
+            now = self._now()
+            is_first = self._tree.begin(signal, now)
+            is_told = self._tree.should_announce(now)
+            self._unannounced += is_first and not is_told
+        if is_told:
             logger.warning(
-                "telemetry cannot be delivered to %s (%s: %s): it is kept up to a bound and tried again%s",
+                "telemetry cannot be delivered to %s (%s: %s): it is %s%s",
                 self._destination,
                 signal,
                 reason,
+                "lost, as it is refused for good" if is_lost else "kept up to a bound and tried again",
                 self._in_between(),
             )
 
@@ -65,22 +128,20 @@ class ExportHealth:
             signal: The signal.
             lost: How many items of this signal were lost so far, for the log line.
         """
-        if signal not in self._failing:
+        if signal not in self._failing and not self._tree.is_out(signal):
             return
         with self._lock:
-            reason = self._failing.pop(signal, None)
-            self._lost += lost
-            is_last = reason is not None and not self._failing
-            if not is_last:
+            self._lost += lost if self._failing.pop(signal, None) is not None else 0
+            since = self._tree.end(signal)
+            if since is None:
                 return
             lost, self._lost = self._lost, 0
-        if self._is_announced:
-            logger.warning(
-                "telemetry is delivered to %s again after %.1f s; lost so far: %d items",
-                self._destination,
-                self._now() - self._since,
-                lost,
-            )
+        logger.warning(
+            "telemetry is delivered to %s again after %.1f s; lost so far: %d items",
+            self._destination,
+            self._now() - since,
+            lost,
+        )
 
     def refused_some(self, signal: Signal, count: int) -> None:
         """Note that a receiver took a request but not all of its items; said once for each signal."""
@@ -95,13 +156,18 @@ class ExportHealth:
         """Return why this signal cannot be delivered, empty when it can."""
         return self._failing.get(signal, "")
 
+    def leave_behind(self, signal: Signal, count: int) -> None:
+        """Note what is lost with this process, which is about to end without a word."""
+        self._tree.leave_behind(signal, count)
+
+    def left_behind(self, signal: Signal) -> int:
+        """Return how many items were lost with processes that were forked from this one."""
+        return self._tree.left_behind(signal)
+
     def after_fork(self) -> None:
-        """Start anew in a forked child: what the parent knows is not the child's experience."""
+        """Start anew in a forked child: what was said stays said, what the parent met is not the child's experience."""
         self._lock = threading.Lock()
         self._failing = {}
-        self._refusing = set()
-        self._quiet_until = float("-inf")
-        self._is_announced = False
         self._unannounced = self._lost = 0
 
     def _in_between(self) -> str:

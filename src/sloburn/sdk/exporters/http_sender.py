@@ -8,17 +8,21 @@ https://opentelemetry.io/docs/specs/otlp/#otlphttp
 from __future__ import annotations
 
 import codecs
+import functools
 import http.client
+import io
+import socket
 import ssl
 import time
 from base64 import b64encode
 from email.utils import parsedate_to_datetime
 from importlib.metadata import version
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from sloburn.sdk.config import Target
-from sloburn.sdk.exporters.answers import refused_items
-from sloburn.sdk.exporters.sender import Outcome, compress
+from sloburn.sdk.exporters.answers import judge_answer
+from sloburn.sdk.exporters.sender import Outcome, compress, in_words
 
 _RETRYABLE = frozenset({429, 502, 503, 504})
 _LONGEST_ANSWER_BYTES = 65_536
@@ -74,8 +78,10 @@ class HttpSender:
             connection.close()
 
     def _attempt(self, body: bytes, timeout_seconds: float) -> Outcome:
+        deadline = time.monotonic() + timeout_seconds
         connection = self._connect(timeout_seconds)
         connection.request("POST", self._request_target(), body=body, headers=self._headers)
+        connection.response_class = functools.partial(_BoundedResponse, deadline=deadline)  # type: ignore[assignment]
         response = connection.getresponse()
         answer = response.read(_LONGEST_ANSWER_BYTES)
         if response.will_close or not response.isclosed():
@@ -101,13 +107,21 @@ class HttpSender:
             host, port = self._proxy.hostname or "", self._proxy.port or 80
         if not self._is_secure:
             return http.client.HTTPConnection(host, port, timeout=timeout_seconds)
-        context = ssl.create_default_context(cafile=self._target.ca_file)
-        if self._target.client_certificate_file:
-            context.load_cert_chain(self._target.client_certificate_file, self._target.client_key_file)
-        connection = http.client.HTTPSConnection(host, port, timeout=timeout_seconds, context=context)
+        connection = http.client.HTTPSConnection(host, port, timeout=timeout_seconds, context=self._make_context())
         if self._proxy is not None:
             connection.set_tunnel(self._host, self._port, headers=self._proxy_login())
         return connection
+
+    def _make_context(self) -> ssl.SSLContext:
+        target = self._target
+        try:
+            context = ssl.create_default_context(cafile=target.ca_file)
+            if target.client_certificate_file:
+                context.load_cert_chain(target.client_certificate_file, target.client_key_file)
+        except OSError as error:
+            files = filter(None, (target.ca_file, target.client_certificate_file, target.client_key_file))
+            raise ValueError(f"cannot read certificates ({', '.join(files)}): {error.strerror or error}") from error
+        return context
 
     def _make_headers(self) -> dict[str, str]:
         headers = {"content-type": "application/x-protobuf", "user-agent": f"sloburn/{version('sloburn')}"}
@@ -122,10 +136,59 @@ class HttpSender:
         return {"proxy-authorization": f"Basic {b64encode(unquote(login).encode()).decode()}"} if login else {}
 
 
+class _BoundedResponse(http.client.HTTPResponse):
+    """An answer that is there as a whole by a deadline.
+
+    A socket's own timeout begins anew with every byte: a receiver that sends one now and then would keep us for hours.
+
+    Args:
+        sock: Where it comes from.
+        deadline: Until when it may come, on the monotonic clock.
+        options: The client's.
+    """
+
+    def __init__(self, sock: socket.socket, *options: Any, deadline: float, **more: Any) -> None:  # noqa: ANN401 - passed on
+        super().__init__(sock, *options, **more)
+        self.fp.close()
+        self.fp = io.BufferedReader(_Arriving(sock, deadline))
+
+
+class _Arriving(io.RawIOBase):
+    """Reads from a socket until a deadline.
+
+    Args:
+        sock: The socket; like a file of its own this keeps it open.
+        deadline: On the monotonic clock.
+    """
+
+    def __init__(self, sock: socket.socket, deadline: float) -> None:
+        super().__init__()
+        self._sock = sock
+        self._file = sock.makefile("rb", buffering=0)
+        self._deadline = deadline
+
+    def readable(self) -> bool:
+        """Tell that it can be read."""
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:  # noqa: ANN401 - typeshed's name for it is no module
+        """Read what is there, or wait for it."""
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._sock.settimeout(left)
+        return self._file.readinto(buffer)
+
+    def close(self) -> None:
+        """Let go of the socket."""
+        self._file.close()
+        super().close()
+
+
 def _judge(response: http.client.HTTPResponse, answer: bytes) -> Outcome:
     if 200 <= response.status < 300:
         return _judge_answer(response.getheader("content-type") or "", answer)
-    reason = f"HTTP {response.status} {response.reason}".strip()
+    reason = in_words(f"HTTP {response.status} {response.reason}")
     if response.status in _RETRYABLE:
         return Outcome(verdict="retry", reason=reason, retry_after_seconds=_wait(response.getheader("retry-after")))
     return Outcome(verdict="refused", reason=reason)
@@ -134,15 +197,11 @@ def _judge(response: http.client.HTTPResponse, answer: bytes) -> Outcome:
 def _judge_answer(content_type: str, answer: bytes) -> Outcome:
     """Believe a success only when it looks like one of an OTLP receiver.
 
-    A page of a proxy or of a wrong port says that nothing was taken: it is tried again. What cannot be read otherwise
-    may have been taken or not: it is not sent twice, and counted as lost.
+    A page of a proxy or of a wrong port says that nothing was taken: it is tried again.
     """
     if content_type.startswith("text/html"):
         return Outcome(verdict="retry", reason="a web page answers, not an OTLP receiver")
-    try:
-        return Outcome(verdict="taken", refused_items=refused_items(answer, content_type))
-    except ValueError:
-        return Outcome(verdict="refused", reason="the answer is not one of an OTLP receiver")
+    return judge_answer(answer, content_type)
 
 
 def _wait(retry_after: str | None) -> float | None:
@@ -160,6 +219,11 @@ def _wait(retry_after: str | None) -> float | None:
 def _in_words(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return "no answer in time"
+    if isinstance(error, http.client.RemoteDisconnected):
+        return "the connection was closed without an answer"
+    if isinstance(error, http.client.HTTPException):
+        # Its text is what was received: it may be of any length, and binary.
+        return f"the answer is not HTTP ({type(error).__name__})"
     if isinstance(error, OSError) and error.strerror:
-        return error.strerror.lower()
-    return str(error).strip() or type(error).__name__
+        return in_words(error.strerror.lower())
+    return in_words(str(error), type(error).__name__)

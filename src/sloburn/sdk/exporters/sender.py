@@ -9,6 +9,8 @@ from typing import Literal, Protocol
 
 from sloburn.sdk.config import Compression
 
+_LONGEST_REASON = 200
+
 Verdict = Literal["taken", "retry", "refused"]
 
 
@@ -43,6 +45,12 @@ class Sender(Protocol):
     def close(self) -> None:
         """Close the connection."""
         ...
+
+
+def in_words(text: str, otherwise: str = "") -> str:
+    """Return what the other side said, or how it failed, as one short line for a log: it may be anything."""
+    readable = "".join(letter if letter.isprintable() else " " for letter in text[:_LONGEST_REASON])
+    return " ".join(readable.split()) or otherwise
 
 
 def compress(body: bytes, compression: Compression) -> bytes:

@@ -28,7 +28,8 @@ class SignalStatus:
     Args:
         sent: Items that the receiver took.
         waiting: Items that wait to be sent.
-        lost: Items that are gone, by reason: ``queue_full``, ``refused``, ``not_encodable``, ``shutdown``.
+        lost: Items that are gone, by reason: ``queue_full``, ``refused``, ``not_encodable``, ``shutdown``,
+            ``child_ended``.
         problem: Why it cannot be delivered right now, empty when it can.
     """
 
@@ -73,7 +74,9 @@ class ExportWorker:
 
     def start(self) -> None:
         """Start the thread."""
-        self._thread = threading.Thread(target=self._run, name=f"sloburn-{self.signal}", daemon=True)
+        self._thread = threading.Thread(
+            target=self._run, args=(self._life,), name=f"sloburn-{self.signal}", daemon=True
+        )
         self._thread.start()
 
     def wake(self) -> None:
@@ -111,6 +114,10 @@ class ExportWorker:
         self._lost["shutdown"] += self.waiting()
         self._is_over = True
 
+    def leave_behind(self) -> None:
+        """Let the parent process count what waits here: this one ends now."""
+        self._health.leave_behind(self.signal, self.waiting())
+
     def waiting(self) -> int:
         """Return how many items wait, the batch that is on its way included."""
         pending = self._pending
@@ -118,7 +125,8 @@ class ExportWorker:
 
     def status(self) -> SignalStatus:
         """Return what became of this signal."""
-        lost = {reason: count for reason, count in (self._lost + self._source.dropped).items() if count}
+        known = self._lost + self._source.dropped + Counter(child_ended=self._health.left_behind(self.signal))
+        lost = {reason: count for reason, count in known.items() if count}
         waiting = 0 if self._is_over else self.waiting()
         return SignalStatus(sent=self._sent, waiting=waiting, lost=lost, problem=self._health.reason(self.signal))
 
@@ -134,6 +142,7 @@ class ExportWorker:
             self.start()
 
     def _reset(self) -> None:
+        self._life = object()
         self._thread = threading.Thread()
         # Both can be used by a signal handler that interrupts its own use, which a lock or an event would not survive.
         self._awake: SimpleQueue[None] = SimpleQueue()
@@ -147,10 +156,11 @@ class ExportWorker:
         self._sent = 0
         self._lost: Counter[str] = Counter()
 
-    def _run(self) -> None:
+    def _run(self, life: object) -> None:
         looked = self._now()
         while not self._is_stopping:
             self._sleep(max(0.0, self._next_look(looked) - self._now()))
+            self._stay_in(life)
             self._prepare()
             now = self._now()
             if now >= self._next_look(looked) or self._source.is_batch_full() or self._flushes:
@@ -159,6 +169,14 @@ class ExportWorker:
                     self._cycle()
         self._cycle()
         self._sender.close()
+
+    def _stay_in(self, life: object) -> None:
+        """Go no further in a forked child: greenlets, unlike threads, survive a fork, and the child has its own.
+
+        For ever, because the end of a thread that `threading` has forgotten would print a traceback.
+        """
+        while life is not self._life:
+            SimpleQueue[None]().get()
 
     def _sleep(self, seconds: float) -> None:
         with contextlib.suppress(Empty):
@@ -196,7 +214,9 @@ class ExportWorker:
             timeout = min(self._timeout, self._deadline - self._now())
             if timeout <= 0:
                 return
+            life = self._life
             outcome = self._sender.send(request.body, timeout)
+            self._stay_in(life)
             if outcome.verdict == "retry":
                 self._back_off(request, outcome)
                 return
@@ -206,11 +226,11 @@ class ExportWorker:
         self._pending = None
         self._failures = 0
         self._not_before = 0.0
-        refused = request.items if outcome.verdict == "refused" else outcome.refused_items
+        refused = request.items if outcome.verdict == "refused" else min(request.items, outcome.refused_items)
         self._sent += request.items - refused
         self._lost["refused"] += refused
         if outcome.verdict == "refused":
-            self._health.failed(self.signal, outcome.reason)
+            self._health.failed(self.signal, outcome.reason, is_lost=True)
         else:
             self._health.succeeded(self.signal, lost=(self._lost + self._source.dropped).total())
             if refused:

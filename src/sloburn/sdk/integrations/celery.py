@@ -231,12 +231,19 @@ class CeleryObserver:
         self.beat.after_fork()
 
 
-def install(observer: CeleryObserver, *, flush: Callable[[], object], logs: LogSetup | None) -> None:
+def install(
+    observer: CeleryObserver,
+    *,
+    flush: Callable[[], object],
+    flush_in_child: Callable[[], object],
+    logs: LogSetup | None,
+) -> None:
     """Connect to Celery's signals and wrap its publishing.
 
     Args:
         observer: Follows the tasks.
         flush: Sends what waits; may block for a bounded time.
+        flush_in_child: The same in a child of the pool, which ends after it.
         logs: Keeps our log handler when the worker sets up logging; None when logs are not ours.
     """
     _keep_logs(logs)
@@ -245,7 +252,7 @@ def install(observer: CeleryObserver, *, flush: Callable[[], object], logs: LogS
     _connect(signals.worker_ready, observer.worker.begin)
     _connect(signals.heartbeat_sent, observer.worker.beat)
     _connect(signals.worker_shutdown, observer.worker.end)
-    _connect(signals.worker_process_shutdown, lambda **_: flush())
+    _connect(signals.worker_process_shutdown, lambda **_: flush_in_child())
     _connect(signals.worker_shutdown, lambda **_: flush())
     _connect(signals.beat_init, observer.beat.begin)
     _wrap_send_task(observer)

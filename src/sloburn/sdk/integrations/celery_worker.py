@@ -16,6 +16,7 @@ logger = logging.getLogger("sloburn")
 
 # Brokers whose queues can be measured at no cost; others (SQS) charge for every look.
 _MEASURABLE = frozenset({"amqp", "redis", "filesystem", "memory"})
+_NAMES = ", ".join(sorted(_MEASURABLE))
 # Celery's heart beats every two seconds, from the loop that takes messages.
 _SILENCE_SECONDS = 30.0
 _STALE_INTERVALS = 3
@@ -133,7 +134,9 @@ class WorkerWatch:
         while not stopping.is_set():
             try:
                 with _without_instrumentation(), app.connection_for_read() as connection:
-                    if connection.transport.driver_type not in _MEASURABLE:
+                    kind = getattr(connection.transport, "driver_type", "") or type(connection.transport).__name__
+                    if kind not in _MEASURABLE:
+                        logger.debug("the depth of queues is not measured on %s: only on %s", kind, _NAMES)
                         return
                     self._look_while_connected(connection, stopping)
             except Exception as error:
