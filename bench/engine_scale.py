@@ -2,7 +2,7 @@
 
 Prints figures beside the goals; asserts nothing.
 
-Run: ``python -m bench.engine_scale [--only memory tick restart]``
+Run: ``python -m bench.engine_scale [--only memory tick timed restart]``
 """
 
 from __future__ import annotations
@@ -117,6 +117,42 @@ def tick() -> None:
             print(f"tick over 1,000 SLOs of {which}: {middle:5.1f} ms, worst {worst:5.1f} (goal 50)")
 
 
+PLAIN = "service: checkout, indicator: {{spans: {{}}, bad: {{http.response.status_code: {{gte: {code}}}}}}}"
+KINDS = {
+    "events": PLAIN,
+    "slices of a minute": PLAIN + ", slices: {{length: 1m, target: 95%}}",
+    "freshness": "service: checkout, indicator: {{freshness: {{of: {{spans: {{}}}}, within: {minutes}m}}}}",
+    "journeys of three": "indicator: {{journey: {{members: [s-{a}, s-{b}, s-{c}]}}}}",
+    "weighted, of three": "indicator: {{weighted: {{members: {{s-{a}: 1, s-{b}: 2, s-{c}: 3}}}}}}",
+}
+MEMBERS = 100
+
+
+def timed() -> None:
+    """Measure judging and evaluating 1,000 SLOs of each kind, a request and a second after another."""
+    for kind, form in KINDS.items():
+        lines = ["version: sloburn/v1", "slos:"]
+        for n in range(1000):
+            text = (form if n >= MEMBERS or "members" not in form else PLAIN).format(
+                code=400 + n % 200, minutes=5 + n % 50, a=n % MEMBERS, b=(n + 1) % MEMBERS, c=(n + 7) % MEMBERS
+            )
+            lines.append(f"  - {{name: s-{n}, objective: 99.9, period: 30d, {text}}}")
+        now = time.time_ns()
+        engine, body, times = Engine(slos_of("\n".join(lines)), any_value, epoch=0), SpanBody(), []
+        for _ in range(200):
+            now += SECOND
+            _take(engine, body.fresh(now), now)
+            times.append(_timed(partial(_look, engine, now)))
+        times = sorted(times[10:])
+        middle, most, worst = (times[int(len(times) * share)] * 1e3 for share in (0.5, 0.95, 0.999))
+        print(f"look at 1,000 SLOs, {kind:18}: {middle:5.1f} ms, 95 % below {most:5.1f}, worst {worst:5.1f} (goal 50)")
+
+
+def _look(engine: Engine, now: int) -> None:
+    engine.apply(engine.judge(now))
+    engine.tick(now)
+
+
 def _take(engine: Engine, body: bytes, now: int) -> None:
     commit = Commit()
     engine.prepare_traces(decode(Signal.TRACES, Encoding.PROTOBUF, body), now, commit)
@@ -169,7 +205,7 @@ def restart() -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parts = {"memory": memory, "tick": tick, "restart": restart}
+    parts = {"memory": memory, "tick": tick, "timed": timed, "restart": restart}
     parser.add_argument("--only", nargs="*", choices=list(parts), default=list(parts))
     parser.add_argument("--memory-of", choices=list(MEMORY), help=argparse.SUPPRESS)
     options = parser.parse_args()

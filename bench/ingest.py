@@ -20,9 +20,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bench.ingest_servers import Server, collector, service_name, slo_document, sloburn
-from bench.payloads import SpanBody, logs_body, metrics_body
+from bench.payloads import SpanBody, counters_body, exponential_body, logs_body, metrics_body
 
 CONNECTIONS = 4
+WARM_REQUESTS = 200  # every service is met twice before anything is measured
 RECORDED = {"collector": "3.7-4.0", "collector, gzip": "5.6"}
 
 Make = Callable[[int], tuple[bytes, int]]
@@ -66,6 +67,16 @@ def points(number: int) -> tuple[bytes, int]:
     return metrics_body(time.time_ns(), _START, number + 1), 100
 
 
+def pairs(number: int) -> tuple[bytes, int]:
+    """Make a metrics request of two counters that grow with its number."""
+    return counters_body(time.time_ns(), _START, number + 1), 100
+
+
+def exponentials(number: int) -> tuple[bytes, int]:
+    """Make a metrics request of exponential histograms that grow with its number."""
+    return exponential_body(time.time_ns(), _START, number + 1), 100
+
+
 def records(_number: int) -> tuple[bytes, int]:
     """Make a logs request."""
     return logs_body(time.time_ns()), 512
@@ -86,6 +97,13 @@ slos:
 """
 
 
+_EXPONENTIAL_SLO = _METRIC_SLO.replace("300ms", "250ms")
+
+_COUNTER_SLO = _METRIC_SLO.partition("      metric:")[0] + "      counters: {bad: jobs.failed, total: jobs.started}\n"
+
+_LOG_SLO = _METRIC_SLO.partition("      metric:")[0] + "      logs: {}\n      bad: {severity: {gte: error}}\n"
+
+
 def contenders() -> list[Contender]:
     """Return everything that is measured."""
     one, many, wide = slo_document(), slo_document(each=1000), slo_document(services=100, each=10)
@@ -98,6 +116,9 @@ def contenders() -> list[Contender]:
         Contender("collector, gzip", collector, traces, spans_of(1), gzip=True),
         Contender("1 SLO, gzip", lambda: sloburn(one), traces, spans_of(1), gzip=True),
         Contender("metrics, 1 SLO (per point)", lambda: sloburn(_METRIC_SLO), metrics, points),
+        Contender("exponential, 1 SLO (per point)", lambda: sloburn(_EXPONENTIAL_SLO), metrics, exponentials),
+        Contender("counters, 1 SLO (per point)", lambda: sloburn(_COUNTER_SLO), metrics, pairs),
+        Contender("logs, 1 SLO (per record)", lambda: sloburn(_LOG_SLO), logs, records),
         Contender("logs, unmatched (per record)", lambda: sloburn(one), logs, records),
     ]
 
@@ -128,9 +149,9 @@ def measure(contender: Contender, requests: int) -> tuple[float, float, float] |
     if server is None:
         return None
     with server:
-        warm = _prepare(contender, 0, 40)
+        warm = _prepare(contender, 0, WARM_REQUESTS)
         _send(server, contender, warm[0])
-        bodies, items = _prepare(contender, 40, requests)
+        bodies, items = _prepare(contender, WARM_REQUESTS, requests)
         cpu, began = server.cpu_seconds, time.monotonic()
         _send(server, contender, bodies)
         seconds = time.monotonic() - began

@@ -142,6 +142,47 @@ def metrics_body(now: int, start: int, step: int, points: int = 100, service: st
     return request.SerializeToString()
 
 
+def counters_body(now: int, start: int, step: int, points: int = 100, service: str = "shop") -> bytes:
+    """Return a request of two cumulative counters, all jobs and failed ones, with half of the points each."""
+    request = ExportMetricsServiceRequest()
+    part = request.resource_metrics.add()
+    part.resource.attributes.extend(resource(service))
+    for name, each in (("jobs.started", 20), ("jobs.failed", 1)):
+        metric = part.scope_metrics.add().metrics.add(name=name, unit="{job}")
+        metric.sum.aggregation_temporality = 2  # type: ignore[assignment]
+        metric.sum.is_monotonic = True
+        for number in range(points // 2):
+            metric.sum.data_points.add(
+                start_time_unix_nano=start,
+                time_unix_nano=now,
+                as_int=step * each,
+                attributes=attributes({"queue": f"queue-{number}", "worker": number}),
+            )
+    return request.SerializeToString()
+
+
+def exponential_body(now: int, start: int, step: int, points: int = 100, service: str = "shop") -> bytes:
+    """Return a request of cumulative exponential histograms with 80 buckets in each point; each step adds events."""
+    request = ExportMetricsServiceRequest()
+    part = request.resource_metrics.add()
+    part.resource.attributes.extend(resource(service))
+    metric = part.scope_metrics.add().metrics.add(name="http.server.request.duration", unit="s")
+    metric.exponential_histogram.aggregation_temporality = 2  # type: ignore[assignment]
+    for number in range(points):
+        buckets = [step * (index % 5) for index in range(80)]
+        point = metric.exponential_histogram.data_points.add(
+            start_time_unix_nano=start,
+            time_unix_nano=now,
+            count=sum(buckets),
+            sum=1.0,
+            scale=3,
+            attributes=attributes({"http.route": f"/api/v1/route{number}", "http.request.method": "GET"}),
+        )
+        point.positive.offset = -60
+        point.positive.bucket_counts.extend(buckets)
+    return request.SerializeToString()
+
+
 def logs_body(now: int, records: int = 512, service: str = "shop") -> bytes:
     """Return a request of log records with four attributes each."""
     request = ExportLogsServiceRequest()

@@ -59,7 +59,8 @@ def soak(server: Server, seconds: float, rate: float) -> None:
     print(f"{'s':>5} {'spans/s':>9} {'cores':>6} {'MiB':>6} {'p50 ms':>7} {'p99 ms':>7} {'max ms':>7}")
     first, at, memory = began, began, []
     while any(sender.is_alive() for sender in senders):
-        time.sleep(min(10.0, max(0.1, began + seconds - time.monotonic() + 0.1)))
+        left = began + seconds - time.monotonic() + 0.1
+        time.sleep(min(10.0, left) if left > 0 else 10.0)  # senders that lag behind are waited for
         now, used = time.monotonic(), server.cpu_seconds
         waits = [wait for sender in senders for due, wait in list(sender.waits) if due >= at]
         memory.append(server.rss_mib)

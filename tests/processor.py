@@ -90,6 +90,17 @@ class Processor:
         self._process.send_signal(signal.SIGTERM)
         return self._process.wait(timeout=20)
 
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        assert self._process is not None
+        return self._process.pid
+
+    def hang_up(self) -> None:
+        """Send SIGHUP: the SLO documents are read again."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGHUP)
+
     def status(self, name: str) -> dict[str, Any]:
         """Return the API's document of an SLO."""
         document: dict[str, Any] = httpx.get(f"http://{self.page}/api/v1/status").json()

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
@@ -43,6 +45,8 @@ class SpanSpec:
         error: Its status is error.
         values: Its attributes.
         exception: Type of a recorded exception; none if empty.
+        state: Its trace state.
+        span_id: Where it does not follow from the number.
     """
 
     number: int
@@ -53,12 +57,15 @@ class SpanSpec:
     name: str = "GET /"
     values: Mapping[str, Value] = field(default_factory=dict)
     exception: str = ""
+    state: str = ""
+    span_id: int = 0
 
     def build(self) -> Span:
         """Return the span in its wire form."""
         span = Span(
             trace_id=self.number.to_bytes(16, "big"),
-            span_id=(self.number + 1).to_bytes(8, "big"),
+            span_id=(self.span_id or self.number + 1).to_bytes(8, "big"),
+            trace_state=self.state,
             name=self.name,
             kind=self.kind,
             start_time_unix_nano=self.end - self.duration,
@@ -136,3 +143,52 @@ def _add_point(metric: Metric, point: PointSpec, temporality: int, *, monotonic:
         number.as_double = point.value
     else:
         number.as_int = point.value
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogSpec:
+    """A log record in short.
+
+    Args:
+        time: Nanoseconds since the epoch; 0 if the sender left it out.
+        severity: Its number.
+        body: Its text.
+        event: Its event name.
+        values: Its attributes.
+        observed: When a collector saw it, nanoseconds since the epoch.
+        text: The severity's text.
+    """
+
+    time: int
+    severity: int = 9
+    body: str = "paid"
+    event: str = ""
+    values: Mapping[str, Value] = field(default_factory=dict)
+    observed: int = 0
+    text: str = ""
+
+    def build(self) -> LogRecord:
+        """Return the record in its wire form."""
+        return LogRecord(
+            time_unix_nano=self.time,
+            observed_time_unix_nano=self.observed,
+            severity_number=self.severity,  # type: ignore[arg-type]
+            severity_text=self.text,
+            body=AnyValue(string_value=self.body),
+            event_name=self.event,
+            attributes=attributes(self.values),
+            trace_id=bytes(range(16)),
+            span_id=bytes(range(1, 9)),
+        )
+
+
+def log_request(
+    records: Iterable[LogSpec], service: str = "shop", resource: Mapping[str, Value] | None = None
+) -> ExportLogsServiceRequest:
+    """Return a request that carries log records of one service."""
+    request = ExportLogsServiceRequest()
+    part = request.resource_logs.add(
+        resource=Resource(attributes=attributes({"service.name": service, **(resource or {})}))
+    )
+    part.scope_logs.add().log_records.extend(record.build() for record in records)
+    return request

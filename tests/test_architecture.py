@@ -19,13 +19,17 @@ SOURCE = Path(__file__).parent.parent / "src" / PACKAGE
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("sloburn.errors", "sloburn.clock", "sloburn.duration"),
     # Beside the domain: the words of OTLP, types without a decoder behind them.
-    ("sloburn.slo", "sloburn.otlp.messages", "sloburn.otlp.signal"),
+    ("sloburn.slo", "sloburn.otlp.messages", "sloburn.otlp.signal", "sloburn.otlp.span_status"),
     ("sloburn.otlp", "sloburn.sli", "sloburn.rules", "sloburn.spec"),
     (
         "sloburn.receiver",
         "sloburn.outputs",
         "sloburn.alerts",
-        *(f"sloburn.server.{name}" for name in ("config", "storage", "records", "recovery")),
+        *(
+            f"sloburn.server.{name}"
+            for name in ("config", "records", "states", "recovery", "leftovers", "looks", "removed")
+        ),
+        *(f"sloburn.server.{name}" for name in ("storage", "schema", "wal", "quarantine")),
         "sloburn.sdk",
     ),
     (
@@ -57,6 +61,8 @@ THIRD_PARTIES: Mapping[str, tuple[str, ...]] = {
     "yaml": ("sloburn.spec", "sloburn.rules", "sloburn.sdk.documents"),
     "dateutil": ("sloburn.spec",),
     "httpx": ("sloburn.alerts",),
+    "backports": ("sloburn.otlp.zstd",),
+    "compression": ("sloburn.otlp.zstd",),  # of the standard library from Python 3.14 on
     "google.protobuf": ("sloburn.otlp", "sloburn.sdk.exporters"),
     "google.rpc": ("sloburn.otlp", "sloburn.receiver"),
     "opentelemetry.proto": ("sloburn.otlp", "sloburn.receiver", "sloburn.sdk.exporters"),
@@ -79,6 +85,7 @@ THIRD_PARTIES: Mapping[str, tuple[str, ...]] = {
 READS_TIME = (
     "sloburn.clock",
     "sloburn.sdk.exporters.http_sender",
+    "sloburn.sdk.histograms",
     "sloburn.sdk.integrations",
     "sloburn.sdk.log_events",
 )

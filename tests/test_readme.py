@@ -8,6 +8,7 @@ import shlex
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,6 +32,7 @@ ELSEWHERE = {
     "make test": "this test is part of it; .ci/run calls it",
 }
 USUAL_PORTS = (4317, 4318, 4321, 8000, 4327, 4328)
+PATIENCE_SECONDS = 100
 
 
 def block(kind: str, name: str) -> str:
@@ -92,11 +94,18 @@ def running(call: list[str], folder: Path, address: str) -> Iterator[None]:
 
 
 def need_usual_ports() -> None:
-    """Skip, and say why, where somebody else listens on a port that the README names."""
-    for port in USUAL_PORTS:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                pytest.skip(f"the README's commands need port {port}, and something listens there")
+    """Wait for the ports that the README names: the demo's test has them for a while; skip where somebody keeps one."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while taken := [port for port in USUAL_PORTS if is_taken(port)]:
+        if time.monotonic() > deadline:
+            pytest.skip(f"the README's commands need port {taken[0]}, and something listens there")
+        time.sleep(0.2)
+
+
+def is_taken(port: int) -> bool:
+    """Tell whether somebody listens on a port."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def test_every_command_has_its_test() -> None:

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import subprocess
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from fractions import Fraction
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
 import pytest
 
-from sloburn.alerts.alertmanager import RESOLVED_FOR_NS, postable_alerts
+from sloburn.alerts.alertmanager import RESOLVED_FOR_NS, PostableAlert, postable_alerts
 from sloburn.alerts.sender import AlertmanagerSender
 from sloburn.duration import MINUTE, SECOND
-from sloburn.sli.status import Snapshot
+from sloburn.sli.status import Snapshot, Suspect
 from sloburn.slo.alerting import Alert, AlertState
+from sloburn.slo.annotation import Annotation, Kind
+from sloburn.slo.budget import Count
 from sloburn.slo.model import Severity
 from tests.debian import program
 from tests.processor import free_ports, wait_until
@@ -63,6 +70,7 @@ def test_an_alert_that_fires() -> None:
         ),
         "runbook_url": "https://example.org/runbook",
         "suspect": "exception=Timeout",
+        "autopsy": "exception=Timeout in 100 % of bad events (20 bad, 0 good)",
         "trace_id": f"{20:032x}",
     }
     assert isinstance(ticket["labels"], dict)
@@ -74,6 +82,16 @@ def test_groups_are_alerts_of_their_own() -> None:
     labels = postable_alerts(burning(group_by=("http.route",)))[0]["labels"]
     assert isinstance(labels, dict)
     assert labels["group"] == "http.route=/pay"
+
+
+def test_group_is_written_as_everywhere() -> None:
+    """What has a meaning in the label is escaped, as on `/metrics`, so that compiled rules name the same alert."""
+    snapshot = burning(group_by=("http.route",))
+    (status,) = (one for one in snapshot.statuses if one.group)
+    odd = replace(snapshot, statuses=(replace(status, group=(("http.route", "/a,b=c"),)),))
+    labels = postable_alerts(odd)[0]["labels"]
+    assert isinstance(labels, dict)
+    assert labels["group"] == "http.route=/a\\,b\\=c"
 
 
 def test_the_end_is_told_for_a_while() -> None:
@@ -94,6 +112,28 @@ def test_the_end_is_told_for_a_while() -> None:
 def test_what_does_not_fire_is_not_told(state: AlertState) -> None:
     """Pending alerts stay here."""
     assert postable_alerts(with_alerts(burning(), Alert(severity=Severity.PAGE, state=state))) == []
+
+
+def test_a_budget_alert() -> None:
+    """A budget alert has a name and a label of its own, so it is never taken for the burn alert of its severity."""
+    low = Alert(severity=Severity.PAGE, left=Fraction(1, 10), state=AlertState.FIRING, fired_unix_nano=NOW)
+    gone = replace(low, left=Fraction(0))
+    snapshot = with_alerts(burning(), low, gone)
+    first, second = postable_alerts(snapshot)
+    assert first["labels"] == {
+        "alertname": "SloBudget",
+        "alert": "budget-10%",
+        "slo": "availability",
+        "service": "shop",
+        "severity": "page",
+    }
+    assert isinstance(first["annotations"], dict)
+    assert first["annotations"]["summary"] == "availability of shop has at most 10 % of its error budget left"
+    assert first["annotations"]["description"] == (
+        "-49900.0 % of the budget is left: 20 bad events of 0.04 that 40 events allow"
+    )
+    assert isinstance(second["annotations"], dict)
+    assert second["annotations"]["summary"] == "availability of shop has spent its error budget"
 
 
 @pytest.fixture
@@ -168,3 +208,74 @@ def test_a_dead_alertmanager_is_counted_and_hurts_nobody() -> None:
     changed = with_alerts(snapshot, replace(snapshot.statuses[0].alerts[0], fired_unix_nano=NOW + SECOND))
     sender = tell([dead], snapshot, snapshot, changed)
     assert sender.sent == {(dead, "failed"): 3}
+
+
+def test_words_are_found_only_for_what_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Snapshots come every second: as long as no alert changes, none is put into words."""
+    worded: list[Snapshot] = []
+
+    def word(snapshot: Snapshot, page_url: str = "") -> list[PostableAlert]:
+        worded.append(snapshot)
+        return postable_alerts(snapshot, page_url)
+
+    monkeypatch.setattr("sloburn.alerts.sender.postable_alerts", word)
+    snapshot = burning()
+    resolved = replace(snapshot.statuses[0].alerts[0], state=AlertState.RESOLVED, resolved_unix_nano=NOW)
+    with answering() as address:
+        tell([address], *[replace(snapshot, at_unix_nano=NOW + n) for n in range(50)], with_alerts(snapshot, resolved))
+    assert len(worded) == 2
+
+
+def test_half_a_smile_does_not_stop_the_sender() -> None:
+    """What UTF-8 cannot carry comes from telemetry and arrives all the same; the sender goes on."""
+    snapshot = burning()
+    status = snapshot.statuses[0]
+    hostile = replace(status, group=(("tenant", "half \ud83d of a smile"),))
+    with answering() as address:
+        sender = tell([address], replace(snapshot, statuses=(hostile,)))
+        assert sender.sent == {(address, "sent"): 2}
+
+
+def test_the_autopsy_is_told_with_its_figures() -> None:
+    """What stands out is told with shares, lift and counts, so that whoever is paged need not open the page."""
+    half = Suspect(
+        key="http.route", value="/pay", count=Count(12, 94), bad_share=Fraction(94, 100), good_share=Fraction(12, 100)
+    )
+    status = replace(burning().statuses[0], suspects=(half,))
+    page, _ = postable_alerts(replace(burning(), statuses=(status,)))
+    assert isinstance(page["annotations"], dict)
+    assert page["annotations"]["autopsy"] == (
+        "http.route=/pay in 94 % of bad and 12 % of good events, 7.83 times as common (94 bad, 12 good)"
+    )
+
+
+def test_the_deploy_before_the_burn_is_told() -> None:
+    """An alert says which deploy came shortly before it."""
+    deploy = Annotation(at_unix_nano=NOW - 4 * MINUTE, kind=Kind.DEPLOY, text="v1.2.3", service="shop")
+    page, _ = postable_alerts(replace(burning(), annotations=(deploy,)))
+    assert isinstance(page["annotations"], dict)
+    assert page["annotations"]["deploy"] == "v1.2.3 was deployed 4 min before the burn began"
+
+
+@contextmanager
+def answering() -> Iterator[str]:
+    """Answer every request with 200, as an Alertmanager would; yield the address."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join()

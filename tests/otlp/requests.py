@@ -15,6 +15,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from sloburn.otlp.anyvalue import any_value
 from sloburn.otlp.schema import KEPT, OFFICIAL
 from sloburn.otlp.signal import Signal
+from sloburn.otlp.span_status import read_status
 
 _INT64 = st.integers(-(2**63), 2**63 - 1)
 _SCALARS: dict[int, st.SearchStrategy[Any]] = {
@@ -120,6 +121,10 @@ def official_tree(message: Any) -> dict[str, Any]:
             tree[field.name] = {item.key: official_value(item.value) for item in value}
         elif target == "AnyValue":
             tree[field.name] = official_value(value)
+        elif target == "Status":
+            tree[field.name] = (value.code, value.message)
+        elif field.name == "trace_state":
+            tree[field.name] = value.encode()
         elif target and field.is_repeated:
             tree[field.name] = [official_tree(item) for item in value]
         elif target:
@@ -140,6 +145,8 @@ def lean_tree(message: Any) -> dict[str, Any]:
             tree[field.name] = [lean_tree(item) for item in value]
         elif field.message_type is not None:
             tree[field.name] = lean_tree(value) if message.HasField(field.name) else None
+        elif (message.DESCRIPTOR.name, field.name) == ("Span", "status"):
+            tree[field.name] = read_status(value)
         elif field.name == "body":
             tree[field.name] = any_value(value)
         else:

@@ -20,6 +20,7 @@ GALLERY: dict[str, Callable[[], Snapshot]] = {
     "team": snapshots.team_snapshot,
     "demo": snapshots.demo_snapshot,
     "many": snapshots.many_snapshot,
+    "story": snapshots.story_snapshot,
     "hostile": snapshots.hostile_snapshot,
     "calm": lambda: snapshots.snapshot_of(*snapshots.many_snapshot(4).statuses),
     "idle": lambda: snapshots.snapshot_of(snapshots.build_status(state=SloState.NO_DATA, count=Count())),

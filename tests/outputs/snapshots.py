@@ -7,11 +7,26 @@ from dataclasses import replace
 from fractions import Fraction
 
 from sloburn.duration import DAY, HOUR, MINUTE, SECOND
+from sloburn.sli.incomplete import Missed, incomplete
 from sloburn.sli.status import BudgetPoint, FailingTrace, SloState, SloStatus, Snapshot, Suspect, WindowBurn
 from sloburn.slo.alerting import Alert, AlertState, read_pair
+from sloburn.slo.annotation import Annotation, Kind
 from sloburn.slo.budget import Count, budget_remaining, burn_rate, sli, time_to_exhaustion
 from sloburn.slo.catalog import workbook_windows
-from sloburn.slo.model import Alerting, AllOf, Match, Op, Period, Severity, Slo, Source, SpanIndicator
+from sloburn.slo.exclusions import Interval, OneOff
+from sloburn.slo.model import (
+    Alerting,
+    AllOf,
+    BudgetLevel,
+    Match,
+    Op,
+    Period,
+    Severity,
+    SlicedIndicator,
+    Slo,
+    Source,
+    SpanIndicator,
+)
 
 # 2026-11-21T14:02:11.250Z
 NOW = 1_795_269_731_250_000_000
@@ -220,6 +235,36 @@ def team_snapshot() -> Snapshot:
     )
 
 
+def gappy_status(lost: int = 1_000) -> SloStatus:
+    """Build a burning SLO of whose events so many were lost on their way, in every look-back."""
+    status = burning_status(build_slo("cart-availability"))
+    lengths = (*(burn.length_ns for burn in status.burns), status.slo.period.length_ns)
+    counts = (*(burn.count for burn in status.burns), status.count)
+    missed = Missed((lost,) * len(lengths), (("not sent by a Collector", lost),))
+    found = incomplete(missed, lengths, counts, status.slo.objective, status.slo.alerting.windows[0].long_ns)
+    assert found is not None
+    return replace(status, incomplete=found, notes=(*status.notes, found.text))
+
+
+def gappy_snapshot() -> Snapshot:
+    """Build what a team sees when telemetry was lost."""
+    lost = {("", "traces", "not sent by a Collector"): 1_000}
+    return replace(team_snapshot(), statuses=(*team_snapshot().statuses, gappy_status()), lost=lost)
+
+
+def sliced_status() -> SloStatus:
+    """Build an SLO whose events are minutes: 1,000 good ones and 3 bad ones."""
+    slo = build_slo("checkout-minutes")
+    assert isinstance(slo.indicator, SpanIndicator)
+    indicator = SlicedIndicator(source=slo.indicator, slice_ns=MINUTE, target=Fraction(95, 100))
+    return build_status(replace(slo, indicator=indicator), count=Count(9_997, 3), outage_ns=7 * MINUTE)
+
+
+def all_kinds_snapshot() -> Snapshot:
+    """Build what a team sees that also counts minutes and has lost telemetry."""
+    return replace(gappy_snapshot(), statuses=(*gappy_snapshot().statuses, sliced_status()))
+
+
 def demo_snapshot() -> Snapshot:
     """Build what the demo shows: one SLO burns on a clock that runs 60 times faster, minutes after the start."""
     slow = burning_status()
@@ -249,6 +294,33 @@ def many_snapshot(count: int = 100) -> Snapshot:
     return snapshot_of(*(build_status(build_slo(f"service-{n:03d}-availability"), budget=calm) for n in range(count)))
 
 
+def story_snapshot() -> Snapshot:
+    """Build an SLO with everything on its chart: deploys, a note, maintenance; and budget alerts beside the burn."""
+    levels = (
+        BudgetLevel(severity=Severity.TICKET, left=Fraction(55, 100), clear=Fraction(60, 100)),
+        BudgetLevel(severity=Severity.PAGE, left=Fraction(0), clear=Fraction(5, 100)),
+    )
+    nights = tuple(Interval(NOW - day * DAY, NOW - day * DAY + 10 * HOUR) for day in (24, 17, 10, 3))
+    exclusions = (
+        *(OneOff(name="database migration", interval=night) for night in nights[:1]),
+        OneOff(name="failover drill", interval=Interval(NOW - 9 * DAY, NOW - 8 * DAY)),
+        OneOff(name="data centre move", interval=Interval(NOW + 2 * DAY, NOW + 2 * DAY + 4 * HOUR)),
+    )
+    plain = build_slo(exclusions=exclusions)
+    slo = replace(plain, alerting=replace(plain.alerting, budget=levels))
+    low = replace(firing(Severity.TICKET, 2 * MINUTE), left=Fraction(55, 100))
+    burning = burning_status(slo)
+    alerts = (*burning.alerts, low, Alert(severity=Severity.PAGE, left=Fraction(0)))
+    annotations = (
+        Annotation(at_unix_nano=NOW - 20 * DAY, kind=Kind.DEPLOY, text="v2.3.0", service="checkout"),
+        Annotation(at_unix_nano=NOW - 12 * DAY, kind=Kind.NOTE, text="summer sale begins"),
+        Annotation(at_unix_nano=NOW - 11 * DAY, kind=Kind.DEPLOY, text="v2.4.0", service="checkout"),
+        Annotation(at_unix_nano=NOW - 7 * MINUTE, kind=Kind.VERSION, text="2.4.1", service="checkout"),
+        Annotation(at_unix_nano=NOW - 6 * MINUTE, kind=Kind.DEPLOY, text="v9", service="other"),
+    )
+    return snapshot_of(replace(burning, alerts=alerts), annotations=annotations)
+
+
 def hostile_snapshot() -> Snapshot:
     """Build an SLO of which every text that telemetry decides is hostile."""
     trace = failing_trace(
@@ -270,4 +342,5 @@ def hostile_snapshot() -> Snapshot:
         notes=(HOSTILE,),
         budget=course(1, 0.9, 0.5),
     )
-    return snapshot_of(status, items={("traces", SURROGATE): 1})
+    version = Annotation(at_unix_nano=NOW - 5 * MINUTE, kind=Kind.VERSION, text=HOSTILE + SURROGATE)
+    return snapshot_of(status, items={("traces", SURROGATE): 1}, annotations=(version,))

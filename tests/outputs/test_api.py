@@ -129,7 +129,7 @@ def test_lists_leave_out_what_is_long() -> None:
     """The list of SLOs is the status without traces, suspects and courses."""
     snapshot = snapshots.team_snapshot()
     brief, full = api.slos_document(snapshot), api.status_document(snapshot)
-    long = ("suspects", "failing", "budget")
+    long = ("suspects", "failing", "budget", "annotations", "excluded")
     assert brief["slos"] == [{key: value for key, value in slo.items() if key not in long} for slo in full["slos"]]
 
 
@@ -179,4 +179,7 @@ def test_the_summary_has_counts_and_the_line() -> None:
             **dict.fromkeys(("slos", "burning", "exhausted", "silent", "pages", "tickets"), 0),
             "text": "No SLOs yet",
         },
+        "history_begins": None,
+        "history_begins_unix_nano": None,
+        "notices": [],
     }

@@ -238,3 +238,29 @@ def test_axe_finds_nothing(browser: Browser, server: Served, axe: str, path: str
             page.emulate_media(color_scheme=scheme)
             found = page.evaluate("axe.run().then((result) => result.violations)")
             assert [f"{rule['id']}: {node['html'][:200]}" for rule in found for node in rule["nodes"]] == [], scheme
+
+
+def test_deploys_and_exclusions_are_drawn(browser: Browser, axe: str) -> None:
+    """Lines and gaps lie where they belong, are said in words below, and axe has nothing to say of them."""
+    with (
+        served(snapshots.story_snapshot(), settings=SETTINGS) as story,
+        opened(browser, story.url + BURNING, bypass_csp=True) as page,
+    ):
+        plot = page.locator(".plot").bounding_box()
+        marks = [mark.bounding_box() for mark in page.locator(".mark line:not(.mark-hit)").all()]
+        gap = page.locator(".gap").first.bounding_box()
+        assert plot is not None
+        assert gap is not None
+        places = [mark["x"] for mark in marks if mark is not None]
+        assert places == sorted(places)
+        assert len(places) == 4
+        assert plot["x"] <= gap["x"] < places[0] <= places[-1] <= plot["x"] + plot["width"]
+        expect(page.locator(".mark text")).to_have_text(["v2.3.0", "v2.4.0", "2.4.1"])
+        expect(page.locator(".marks").first).to_contain_text("2.4.1 first seen 13:55:11")
+        expect(page.locator(".marks").last).to_contain_text("Not counted: failover drill: 1 time, 1 d together")
+        expect(page.locator(".deploy")).to_have_text("2.4.1 was deployed 3 min 59 s before the burn began.")
+        page.evaluate(axe)
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            found = page.evaluate("axe.run().then((result) => result.violations)")
+            assert [f"{rule['id']}: {node['html'][:200]}" for rule in found for node in rule["nodes"]] == [], scheme

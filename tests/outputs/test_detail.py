@@ -171,3 +171,30 @@ def test_groups_are_found_by_label() -> None:
     assert find_status(snapshot, "search-latency", "") is None
     assert find_status(snapshot, "search-latency", "http.route=/nowhere") is None
     assert find_status(snapshot, "nothing", "") is None
+
+
+def test_groups_that_alert_together_say_who_speaks() -> None:
+    """The whole says that it sums its groups; a group says where its alerts are, and how little traffic it has."""
+    plain = build_slo(group_by=("tenant",))
+    slo = replace(plain, alerting=replace(plain.alerting, together=True))
+    whole = build_status(slo)
+    group = build_status(slo, count=Count(1_000, 2), group=(("tenant", "a"),), alerts={})
+    group = replace(group, alerts=())
+    snapshot = snapshots.snapshot_of(whole, group)
+    top, part = detail_of(snapshot, whole), detail_of(snapshot, group)
+    assert (top.speaks_for_groups, top.spoken_for, top.row.group) == (True, False, "all groups")
+    assert (part.speaks_for_groups, part.spoken_for, part.alerts) == (False, True, ())
+    assert part.low_traffic.startswith("only 1 event in the last 1 h, where one failure alone is over below 70")
+    assert [sibling.text for sibling in part.siblings] == ["all groups", "tenant=a"]
+
+
+def test_budget_alerts_say_what_they_watch() -> None:
+    """A budget alert is told from the burn alert of its severity, and when it ends."""
+    snapshot = snapshots.story_snapshot()
+    alerts = detail_of(snapshot, snapshot.statuses[0]).alerts
+    assert [alert.watches for alert in alerts] == [
+        "",
+        "",
+        "at most 55 % of the budget left; ends above 60 %",
+        "budget exhausted; ends above 5 %",
+    ]

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_classic
 from prometheus_client.samples import Sample
 
-from sloburn.duration import HOUR
-from sloburn.outputs.exposition import TallyKind, TallySample, group_label, render_metrics
+from sloburn.duration import HOUR, SECOND
+from sloburn.outputs.exposition import TallyKind, TallySample, exemplar_of, render_metrics
 from sloburn.sli.status import SloState, Snapshot
 from sloburn.slo import naming
 from sloburn.slo.budget import Count
+from sloburn.slo.naming import group_label
+from tests.debian import program
 from tests.outputs import snapshots
+from tests.outputs.serving import served
+from tests.processor import free_ports, wait_until
 
 CLASSIC, OPENMETRICS = "", "application/openmetrics-text; version=1.0.0"
 FORMATS = pytest.mark.parametrize("accept", [CLASSIC, OPENMETRICS], ids=["classic", "openmetrics"])
@@ -49,11 +58,15 @@ def named(samples: list[Sample], name: str) -> Iterator[Sample]:
 @FORMATS
 def test_every_name_and_label_is_in_the_catalogue(accept: str) -> None:
     """What is exposed has the names and labels of slo/naming, and nothing of the catalogue's SLO part is missing."""
-    samples = [s for s in samples_of(snapshots.team_snapshot(), accept) if s.name != "sloburn_build_info"]
+    samples = [s for s in samples_of(snapshots.all_kinds_snapshot(), accept) if s.name != "sloburn_build_info"]
     names = {value for key, value in vars(naming).items() if key.isupper() and not key.startswith("LABEL_")}
     labels = {value for key, value in vars(naming).items() if key.startswith("LABEL_")}
     assert {label for sample in samples for label in sample.labels} <= labels
-    ours = {name for name in names if name.startswith(("sloburn_slo_", "sloburn_engine_", "sloburn_alert_"))}
+    ours = {
+        name
+        for name in names
+        if name.startswith(("sloburn_slo_", "sloburn_engine_", "sloburn_alert_", "sloburn_lost_"))
+    }
     assert {sample.name for sample in samples} == ours
 
 
@@ -189,3 +202,85 @@ def test_no_two_groups_have_one_label() -> None:
         (("a", "?"),),
     ]
     assert len({group_label(group) for group in groups}) == len(groups)
+
+
+def test_bad_events_carry_the_newest_failing_trace() -> None:
+    """In OpenMetrics the bad counter, and only that, has an exemplar: ids and time of the newest failing trace."""
+    status = snapshots.burning_status()
+    calm = snapshots.build_status(snapshots.build_slo("other"))
+    samples = samples_of(snapshots.snapshot_of(status, calm), OPENMETRICS)
+    (sample,) = [sample for sample in samples if sample.exemplar]
+    assert (sample.name, sample.labels["outcome"], sample.labels["slo"]) == (
+        naming.EVENTS_TOTAL,
+        "bad",
+        "checkout-availability",
+    )
+    exemplar = sample.exemplar
+    assert exemplar is not None
+    assert (exemplar.labels, exemplar.value) == ({"trace_id": snapshots.TRACE_ID, "span_id": snapshots.SPAN_ID}, 1)
+    assert float(exemplar.timestamp or 0) == pytest.approx(snapshots.NOW / 1e9, abs=1e-6)
+    assert sum(len(key) + len(value) for key, value in exemplar.labels.items()) <= 128
+    assert not [sample for sample in samples_of(snapshots.snapshot_of(status)) if sample.exemplar]
+
+
+def test_hostile_ids_are_no_exemplars() -> None:
+    """What is no id of a trace is left out; the next one that is takes its place."""
+    hostile = snapshots.failing_trace(trace_id=snapshots.HOSTILE)
+    status = replace(snapshots.build_status(), failing=(hostile, snapshots.failing_trace(3)))
+    exemplar = exemplar_of(status)
+    assert exemplar is not None
+    assert exemplar.labels["trace_id"] == snapshots.failing_trace(3).trace_id
+    assert exemplar_of(replace(status, failing=(hostile,))) is None
+
+
+@pytest.mark.parametrize("accept", [CLASSIC, OPENMETRICS])
+def test_promtool_has_nothing_to_say(accept: str) -> None:
+    """Prometheus' own linter reads the classic format without a complaint; OpenMetrics ends as it must."""
+    content_type, body = render_metrics(snapshots.team_snapshot(), (REQUESTS, QUEUE), accept=accept)
+    if accept:
+        assert content_type.startswith("application/openmetrics-text")
+        assert body.endswith(b"# EOF\n")
+        return
+    tool = program("promtool", "prometheus")
+    run = subprocess.run([tool, "check", "metrics"], input=body, capture_output=True, check=False, timeout=60)
+    assert (run.returncode, run.stdout + run.stderr) == (0, b"")
+
+
+def test_a_real_prometheus_keeps_the_exemplars(tmp_path: Path) -> None:
+    """Prometheus scrapes the page, asks for OpenMetrics by itself, and finds the failing trace of the bad events."""
+    prometheus = program("prometheus", "prometheus")
+    now = time.time_ns()
+    status = replace(snapshots.burning_status(), failing=(snapshots.failing_trace(at_unix_nano=now - SECOND),))
+    (port,) = free_ports(1)
+    with served(snapshots.snapshot_of(status)) as page, (tmp_path / "log").open("w") as log:
+        target = page.url.removeprefix("http://")
+        (tmp_path / "prometheus.yml").write_text(
+            "global: {scrape_interval: 1s}\nscrape_configs:\n"
+            f"  - job_name: sloburn\n    static_configs: [{{targets: ['{target}']}}]\n"
+        )
+        flags = [f"--config.file={tmp_path}/prometheus.yml", f"--storage.tsdb.path={tmp_path}/data"]
+        flags += [f"--web.listen-address=127.0.0.1:{port}", "--enable-feature=exemplar-storage"]
+        process = subprocess.Popen([prometheus, *flags], stderr=log)
+        try:
+            wait_until(lambda: bool(_exemplars(port, now)), "Prometheus has an exemplar", seconds=60)
+            (found,) = _exemplars(port, now)
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
+    assert found["seriesLabels"]["outcome"] == "bad"
+    assert found["exemplars"][0]["labels"]["trace_id"] == snapshots.TRACE_ID
+
+
+def _exemplars(port: int, now: int) -> list[dict[str, Any]]:
+    """Return what Prometheus answers to `/api/v1/query_exemplars`; nothing while it starts."""
+    span: dict[str, str | float] = {
+        "query": naming.EVENTS_TOTAL,
+        "start": now / SECOND - 600,
+        "end": now / SECOND + 600,
+    }
+    try:
+        answer = httpx.get(f"http://127.0.0.1:{port}/api/v1/query_exemplars", params=span)
+        found: list[dict[str, Any]] = answer.json()["data"] if answer.is_success else []
+    except httpx.TransportError:
+        return []
+    return found

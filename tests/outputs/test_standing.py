@@ -9,6 +9,7 @@ import pytest
 
 from sloburn.duration import DAY, HOUR
 from sloburn.outputs.pages import mood
+from sloburn.outputs.rows import row_of
 from sloburn.outputs.standing import Outlook, Standing, by_urgency, outlook_of, standing_of, summarize
 from sloburn.sli.status import SloState, SloStatus, Snapshot
 from sloburn.slo.budget import Count
@@ -146,3 +147,14 @@ def test_exactly_zero_left_is_exhausted() -> None:
     status = build_status(count=Count(9_990, 10))
     assert status.budget_remaining == Fraction(0)
     assert standing_of(status) is Standing.EXHAUSTED
+
+
+def test_a_budget_alert_is_no_burn() -> None:
+    """A budget alert calls somebody, but says that it burned, not that it burns."""
+    low = replace(firing(Severity.TICKET), left=Fraction(1, 10))
+    status = replace(build_status(), alerts=(low,))
+    summary = summarize(snapshots.snapshot_of(status, build_status(build_slo("other"))))
+    assert summary.text == "All 2 SLOs hold · 1 ticket"
+    assert mood(summary) is Standing.TICKET
+    assert standing_of(status) is Standing.TICKET
+    assert row_of(status).remark == "at most 10 % left"

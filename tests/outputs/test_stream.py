@@ -85,7 +85,8 @@ def test_the_first_event_comes_at_once_then_one_for_each_change() -> None:
 def test_the_brief_view_holds_only_the_summary() -> None:
     """The page needs to know that something changed, not what."""
     with served(snapshots.many_snapshot(), settings=SLOW) as server, stream(server.url, "?view=summary") as events:
-        assert set(next(events).data) == {"at", "at_unix_nano", "time_scale", "summary"}
+        history = {"history_begins", "history_begins_unix_nano", "notices"}
+        assert set(next(events).data) == {"at", "at_unix_nano", "time_scale", "summary"} | history
 
 
 def test_silence_is_broken_by_heartbeats() -> None:

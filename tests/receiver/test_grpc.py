@@ -11,7 +11,7 @@ from typing import Any
 
 import grpc
 import pytest
-from google.rpc.error_details_pb2 import RetryInfo  # type: ignore[import-untyped]
+from google.rpc.error_details_pb2 import BadRequest, RetryInfo  # type: ignore[import-untyped]
 from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
@@ -132,9 +132,11 @@ def test_an_error_is_a_status_with_details(
     status = details(raised)
     assert (raised.code(), raised.details()) == (code, str(error))
     assert (status.code, status.message) == (code.value[0], str(error))
-    assert [RetryInfo.FromString(detail.value).retry_delay.seconds for detail in status.details] == (
-        [] if retry_after is None else [retry_after]
-    )
+    retries = [detail for detail in status.details if detail.Is(RetryInfo.DESCRIPTOR)]
+    seconds = [RetryInfo.FromString(detail.value).retry_delay.seconds for detail in retries]
+    assert seconds == ([] if retry_after is None else [retry_after])
+    bad = [detail for detail in status.details if detail.Is(BadRequest.DESCRIPTOR)]
+    assert bool(bad) is (code is grpc.StatusCode.INVALID_ARGUMENT)
     intake.outcome = Receipt()
     assert export(channel, b"next") == b""
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 from google.protobuf.message import Message
-from google.rpc.error_details_pb2 import RetryInfo  # type: ignore[import-untyped]
+from google.rpc.error_details_pb2 import BadRequest, RetryInfo  # type: ignore[import-untyped]
 from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
@@ -120,14 +120,25 @@ def test_an_error_is_a_status_in_the_encoding_of_the_request(
         assert response.headers.get("retry-after") == (None if retry_after is None else str(retry_after))
     read = Status.FromString(in_protobuf.content)
     assert (read.code, read.message) == (code, str(error)) == (in_json.json()["code"], in_json.json()["message"])
-    assert [_retry_seconds(detail) for detail in read.details] == ([] if retry_after is None else [retry_after])
+    assert _retry_seconds(read) == retry_after
+    assert _bad_data(read) == ([str(error)] if status == 400 else [])
+    kinds = [detail["@type"].rpartition(".")[2] for detail in in_json.json().get("details", [])]
+    assert kinds == ["RetryInfo"] * (retry_after is not None) + ["BadRequest"] * (status == 400)
 
 
-def _retry_seconds(detail: object) -> int:
-    info = RetryInfo()
-    assert detail.Unpack(info)  # type: ignore[attr-defined]
-    seconds: int = info.retry_delay.seconds
-    return seconds
+def _retry_seconds(status: Status) -> int | None:
+    """Return what the RetryInfo of a status says; None without one."""
+    infos = [RetryInfo() for detail in status.details if detail.Is(RetryInfo.DESCRIPTOR)]
+    for info, detail in zip(infos, status.details, strict=False):
+        detail.Unpack(info)
+    return infos[0].retry_delay.seconds if infos else None
+
+
+def _bad_data(status: Status) -> list[str]:
+    """Return what a BadRequest says of the body: OTLP/HTTP wants one for bad data."""
+    found = BadRequest()
+    unpacked = [detail.Unpack(found) for detail in status.details if detail.Is(BadRequest.DESCRIPTOR)]
+    return [violation.description for violation in found.field_violations] if any(unpacked) else []
 
 
 def test_what_nobody_foresaw_is_503_logged_once_and_counted(caplog: pytest.LogCaptureFixture) -> None:
@@ -158,12 +169,13 @@ def test_another_content_type_is_415_and_names_both(client: httpx.Client, header
     assert response.json() == {"code": 3, "message": expected}
 
 
-@pytest.mark.parametrize("named", ["zstd", "deflate", "gzip, gzip", "br"])
+@pytest.mark.parametrize("named", ["snappy", "deflate", "gzip, gzip", "br"])
 def test_another_content_encoding_is_415_and_names_what_is_taken(client: httpx.Client, named: str) -> None:
-    """Only gzip and identity are known."""
+    """Only gzip, zstd and identity are known."""
     response = client.post("/v1/traces", content=b"x", headers={**PROTOBUF, "Content-Encoding": named})
-    assert (response.status_code, response.headers["accept-encoding"]) == (415, "gzip, identity")
-    assert Status.FromString(response.content).message == f"Content-Encoding: expected gzip or identity, found {named}"
+    assert (response.status_code, response.headers["accept-encoding"]) == (415, "gzip, identity, zstd")
+    expected = f"Content-Encoding: expected one of gzip, identity, zstd, found {named}"
+    assert Status.FromString(response.content).message == expected
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "OPTIONS"])

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
+from bench.payloads import SpanBody
 from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,9 +20,11 @@ from sloburn.receiver.limits import Limits
 from sloburn.receiver.tally import RequestKey, Wire
 from tests.receiver.intakes import DecodingIntake, RecordingIntake, StuckIntake
 from tests.receiver.servers import KIB, SMALL, Receiver, http_client, http_receiver
+from tests.zstandard import streamed_zstd_of, zstd_of
 
 PROTOBUF = {"Content-Type": "application/x-protobuf"}
 GZIPPED = {**PROTOBUF, "Content-Encoding": "gzip"}
+ZSTD = {**PROTOBUF, "Content-Encoding": "zstd"}
 LIMIT = SMALL.max_body_bytes
 
 
@@ -63,6 +66,15 @@ def test_a_body_up_to_the_limit_is_taken(client: httpx.Client, intake: Recording
     assert intake.bodies == [body] * 3
 
 
+def test_zstd_from_a_collector_arrives_whole() -> None:
+    """A request of 512 spans, compressed as the Collector's exporter does, is inflated and decoded."""
+    body = SpanBody().fresh(1_000_000_000_000)
+    with http_receiver(DecodingIntake(), limits=Limits()) as receiver, http_client(receiver) as client:
+        for compress in (zstd_of, streamed_zstd_of):
+            response = client.post("/v1/traces", content=compress(body), headers=ZSTD)
+            assert (response.status_code, response.content) == (200, b"")
+
+
 def chunks_over_the_limit() -> Iterator[bytes]:
     """Yield more than the limit, without a Content-Length."""
     for _ in range(40):
@@ -78,8 +90,10 @@ def chunks_over_the_limit() -> Iterator[bytes]:
         (lambda: gzip.compress(bytes(50_000_000)), GZIPPED),
         (lambda: gzip.compress(os.urandom(LIMIT)) + gzip.compress(b"x"), GZIPPED),
         (lambda: os.urandom(LIMIT + 1), GZIPPED),
+        (lambda: zstd_of(bytes(LIMIT + 1)), ZSTD),
+        (lambda: streamed_zstd_of(bytes(50_000_000)), ZSTD),
     ],
-    ids=["announced", "chunked", "inflated", "bomb", "two-members", "compressed"],
+    ids=["announced", "chunked", "inflated", "bomb", "two-members", "compressed", "zstd", "zstd-bomb"],
 )
 def test_a_body_over_the_limit_is_413(
     client: httpx.Client, intake: RecordingIntake, content: Callable[[], bytes], headers: dict[str, str]
@@ -208,16 +222,21 @@ def decoding() -> Iterator[httpx.Client]:
 @given(
     st.sampled_from(Signal),
     st.sampled_from(Encoding),
-    st.sampled_from(["identity", "gzip"]),
+    st.sampled_from(["identity", "gzip", "zstd"]),
     st.binary(max_size=80),
-    st.booleans(),
+    st.sampled_from([bytes, gzip.compress, zstd_of]),
 )
 @settings(max_examples=150, deadline=None)
 def test_no_body_is_answered_with_a_server_error(
-    decoding: httpx.Client, signal: Signal, encoding: Encoding, compression: str, body: bytes, wrapped: bool
+    decoding: httpx.Client,
+    signal: Signal,
+    encoding: Encoding,
+    compression: str,
+    body: bytes,
+    wrap: Callable[[bytes], bytes],
 ) -> None:
     """Whatever is sent is taken or is the sender's fault, and says so in the encoding of the request."""
-    content = gzip.compress(body) if wrapped else body
+    content = wrap(body)
     headers = {"Content-Type": encoding.value, "Content-Encoding": compression}
     response = decoding.post(f"/v1/{signal}", content=content, headers=headers)
     assert response.status_code in (200, 400)

@@ -42,6 +42,17 @@ def test_paths_of_a_file_start_from_its_folder(tmp_path: Path) -> None:
     assert (config.slos, config.data) == ((Path("c.yaml"), Path("d")), Path("e"))
 
 
+def test_a_collectors_exporters_are_named_by_patterns(tmp_path: Path) -> None:
+    """Whose losses are ours can be said; without a word it is every exporter that is called after us."""
+    file = tmp_path / "sloburn.yaml"
+    file.write_text("collector_exporters: [otlp_http/slo, 'otlp_grpc/*']\n")
+    config = load_config(file=file, environ=NOTHING, flags={})
+    assert config.collector_exporters == ("otlp_http/slo", "otlp_grpc/*")
+    assert ProcessorConfig().collector_exporters == ("*sloburn*",)
+    with pytest.raises(ConfigError, match="SLOBURN_COLLECTOR_EXPORTERS: found nothing; expected names of a Collector"):
+        load_config(file=None, environ={"SLOBURN_COLLECTOR_EXPORTERS": "a, "}, flags={})
+
+
 def test_an_address_may_be_ipv6() -> None:
     """The host of an address may stand in brackets."""
     config = load_config(file=None, environ=NOTHING, flags={"listen": "[::1]:0"})
@@ -52,7 +63,7 @@ def test_an_address_may_be_ipv6() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("lisen: 127.0.0.1:1", "sloburn.yaml:1: lisen: unknown key (did you mean listen?); expected slos, data"),
+        ("lisen: 127.0.0.1:1", "sloburn.yaml:1: lisen: unknown key (did you mean listen?); expected slos, watch"),
         ("listen: nowhere", "sloburn.yaml:1: listen: found 'nowhere'; expected HOST:PORT with a port from 0 to 65535"),
         ("listen: 127.0.0.1:99999", "sloburn.yaml:1: listen: found '127.0.0.1:99999'; expected HOST:PORT"),
         ("listen:", "sloburn.yaml:1: listen: found ''; expected HOST:PORT"),

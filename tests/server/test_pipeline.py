@@ -15,8 +15,8 @@ from sloburn.otlp.anyvalue import any_value
 from sloburn.otlp.messages import TraceRequest
 from sloburn.otlp.signal import Encoding, Signal
 from sloburn.receiver.intake import Receipt
+from sloburn.server.keeper import Keeper
 from sloburn.server.pipeline import Pipeline
-from sloburn.server.recovery import restore
 from sloburn.server.storage import Store
 from sloburn.sli.commit import Commit
 from sloburn.sli.engine import Engine
@@ -36,6 +36,19 @@ class FullDisk(Store):
         pages = self._db.execute("PRAGMA page_count").fetchone()[0]
         self._db.execute(f"PRAGMA max_page_count={pages}").fetchall()
 
+    def damage(self) -> None:
+        """Overwrite everything behind the first page, and let SQLite forget what it remembers of it."""
+        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        with self._path.open("r+b") as file:
+            file.seek(4096)
+            file.write(b"\xa5" * (self._path.stat().st_size - 4096))
+        self._db.execute("PRAGMA cache_size=0").fetchall()
+        self._db.execute("PRAGMA shrink_memory").fetchall()
+
+    def protect(self, *, on: bool) -> None:
+        """Let nothing be written at all, or anything again."""
+        self._db.execute(f"PRAGMA query_only={on}").fetchall()
+
     def empty(self) -> None:
         """Give it room again."""
         self._db.execute("PRAGMA max_page_count=1000000").fetchall()
@@ -53,17 +66,28 @@ class Touchy(Engine):
         return refused
 
 
+class Watched(Keeper):
+    """A keeper whose store and engine can be made to fail."""
+
+    store_type = FullDisk
+    engine_type = Touchy
+
+
 class Running:
     """A pipeline on a store in a folder, and the snapshots that it publishes."""
 
     def __init__(self, folder: Path) -> None:
         self.clock = ManualClock(NOW)
-        self.store = FullDisk(folder, NOW)
-        self.engine = Touchy((span_slo(),), any_value, epoch=self.store.epoch)
-        scribe, _ = restore(self.engine, self.store)
+        self.keeper = Watched(folder, (span_slo(),), NOW)
         self.published: queue.SimpleQueue[Snapshot] = queue.SimpleQueue()
-        self.pipeline = Pipeline(self.engine, self.store, scribe, self.clock, self.published.put)
+        self.pipeline = Pipeline(self.keeper, self.clock, self.published.put)
         self.pipeline.start()
+
+    @property
+    def disk(self) -> FullDisk:
+        """The store."""
+        assert isinstance(self.keeper.store, FullDisk)
+        return self.keeper.store
 
     def send(self, *bodies: bytes, encoding: Encoding = Encoding.PROTOBUF) -> list[Receipt | BaseException]:
         """Send bodies at once and return their answers."""
@@ -84,8 +108,8 @@ class Running:
     def stop(self) -> Count:
         """Stop and return what was counted."""
         self.pipeline.stop()
-        count = self.engine.tick(NOW).statuses[0].lifetime
-        self.store.close()
+        count = self.keeper.engine.tick(NOW).statuses[0].lifetime
+        self.keeper.store.close()
         return count
 
 
@@ -95,7 +119,7 @@ def running(tmp_path: Path) -> Iterator[Running]:
     made = Running(tmp_path)
     yield made
     made.pipeline.stop()
-    made.store.close()
+    made.keeper.store.close()
 
 
 def body(*numbers: int, service: str = "shop", error: bool = False) -> bytes:
@@ -129,13 +153,38 @@ def test_an_unforeseen_error_hurts_nobody_else(running: Running) -> None:
 def test_a_full_disk_is_answered_with_retry_and_recovers(running: Running) -> None:
     """While the store cannot be written nothing is acknowledged or counted; afterwards the same request counts once."""
     big = body(*range(1, 3000))
-    running.store.fill()
+    running.disk.fill()
     (answer,) = running.send(big)
     assert isinstance(answer, StorageError)
     assert "database or disk is full" in str(answer)
-    running.store.empty()
+    running.disk.empty()
     assert running.send(big) == [Receipt()]
     assert running.stop() == Count(2999, 0)
+
+
+def test_a_damaged_store_is_mended_while_running(running: Running, tmp_path: Path) -> None:
+    """A commit that meets damage is answered with retry; moments later a new store has everything, and says so."""
+    running.send(body(*range(1, 300)))
+    running.disk.damage()
+    while (answer := running.send(body(300))[0]) != Receipt():
+        assert isinstance(answer, StorageError)
+    snapshot = running.until(lambda latest: bool(latest.notices) and latest.notices[0].is_over)
+    assert "written anew from memory" in snapshot.notices[0].text
+    assert running.stop() == Count(300, 0)
+    again = Running(tmp_path)
+    assert again.stop() == Count(300, 0)
+
+
+def test_a_store_that_fails_is_a_notice(running: Running) -> None:
+    """Every page says that nothing can be stored, as long as it is so."""
+    running.disk.fill()
+    running.send(body(*range(1, 3000)))
+    (notice,) = running.until(lambda latest: bool(latest.notices)).notices
+    assert (notice.at_unix_nano, notice.is_over) == (NOW, False)
+    assert notice.text.endswith("database or disk is full; senders are told to retry")
+    running.disk.empty()
+    running.send(body(1))
+    assert running.until(lambda latest: not latest.notices).history_unix_nano == NOW
 
 
 def test_partly_refused_requests_say_why(running: Running) -> None:
@@ -157,7 +206,7 @@ def test_alerts_outlive_a_kill(running: Running, tmp_path: Path) -> None:
     running.send(body(*range(1, 20), error=True))
     before = running.until(lambda latest: latest.statuses[0].alerts[0].state is AlertState.FIRING)
     running.pipeline.stop()
-    running.store.close()
+    running.keeper.store.close()
     again = Running(tmp_path)
-    assert next(iter(again.engine.series.values())).alerts == before.statuses[0].alerts
+    assert next(iter(again.keeper.engine.series.values())).alerts == before.statuses[0].alerts
     again.stop()

@@ -40,17 +40,26 @@ class Bench:
         """Send requests of data points as one batch; return why points were refused."""
         return self._send(Signal.METRICS, requests)
 
+    def logs(self, *requests: Message) -> list[str]:
+        """Send requests of log records as one batch; return why records were refused."""
+        return self._send(Signal.LOGS, requests)
+
     def _send(self, signal: Signal, requests: tuple[Message, ...]) -> list[str]:
         commit, refused = Commit(), []
         for request in requests:
             message = decode(signal, Encoding.PROTOBUF, request.SerializeToString())
-            prepare = self.engine.prepare_traces if signal is Signal.TRACES else self.engine.prepare_metrics
-            refused += prepare(message, self.now, commit)  # type: ignore[arg-type]
+            prepare = {
+                Signal.TRACES: self.engine.prepare_traces,
+                Signal.METRICS: self.engine.prepare_metrics,
+                Signal.LOGS: self.engine.prepare_logs,
+            }[signal]
+            refused += prepare(message, self.now, commit)  # type: ignore[operator]
         self.engine.apply(commit)
         return refused
 
     def snapshot(self) -> Snapshot:
-        """Evaluate everything now."""
+        """Judge slices of time and evaluate everything now."""
+        self.engine.apply(self.engine.judge(self.now))
         return self.engine.tick(self.now)
 
     def status(self, name: str | None = None) -> SloStatus:

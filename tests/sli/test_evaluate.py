@@ -12,6 +12,7 @@ from sloburn.sli.commit import Commit
 from sloburn.sli.status import SloState
 from sloburn.slo.alerting import AlertState
 from sloburn.slo.budget import Count
+from sloburn.slo.model import BudgetLevel, Severity
 from tests.promises import span_slo
 from tests.sli.harness import NOW, Bench
 from tests.telemetry import PointSpec, SpanSpec, metric_request, trace_request
@@ -171,3 +172,19 @@ def test_many_slos_share_one_outcome() -> None:
         sizes.append(len(commit.counts))
         assert {status.count for status in bench.snapshot().statuses} == {Count(25, 24)}
     assert sizes == [2, 2]
+
+
+def test_a_budget_alert_fires_and_is_no_burn() -> None:
+    """A budget that trickles away is told, the state stays what it is, and the early page is not held back by it."""
+    level = BudgetLevel(severity=Severity.PAGE, left=Fraction(1, 10), clear=Fraction(15, 100))
+    plain = span_slo(objective="0.9")
+    bench = Bench(replace(plain, alerting=replace(plain.alerting, windows=(), budget=(level,))))
+    spans = [SpanSpec(number=n, end=NOW - HOUR, error=n <= 9) for n in range(1, 101)]
+    bench.traces(trace_request(spans))
+    status = bench.status()
+    assert [(alert.kind, alert.state) for alert in status.alerts if alert.left is not None] == [
+        ("budget-10%", AlertState.FIRING)
+    ]
+    assert status.state is SloState.OK
+    bench.traces(trace_request([SpanSpec(number=n, end=NOW) for n in range(101, 111)]))
+    assert bench.status().alerts[2].state is AlertState.RESOLVED

@@ -118,9 +118,17 @@ def test_a_threshold_that_is_no_bound_is_refused_in_words() -> None:
     status = bench.status()
     assert status.count == Count()
     assert status.notes == (
-        f"{DURATION} has no bucket bound at 250ms, so nothing is counted: choose one of its bounds (0.1, 0.3, 1 s) "
-        "or add the bound to the service's histogram",
+        f"{DURATION} has no bucket bound at 250ms, so nothing is counted: choose one of its bounds (0.1, 0.3, 1 s), "
+        "add the bound to the service's histogram, or let `snap: down` or `snap: up` take the next one",
     )
+
+
+def test_notes_are_bounded() -> None:
+    """A sender that names its unit anew in each point cannot fill memory with notes."""
+    bench = Bench(metric_slo(threshold="0.25"))
+    for at in range(50):
+        bench.metrics(metric_request(DURATION, [histogram((5, 3, 2, 1), at)], unit=f"u{at}"))
+    assert len(bench.status().notes) == 20
 
 
 def test_a_threshold_on_a_counter_is_refused_in_words() -> None:

@@ -22,6 +22,7 @@ def test_smallest_document() -> None:
     """What is left out takes its default: the workbook's windows, five bad events, no groups."""
     (slo,) = parse_slos(document(), "slos.yaml")
 
+    assert isinstance(slo.indicator, SpanIndicator)
     assert slo == Slo(
         name="checkout-availability",
         service="checkout",

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 
 import httpx
 
-from sloburn.alerts.alertmanager import PostableAlert, postable_alerts
+from sloburn.alerts.alertmanager import PostableAlert, identities, postable_alerts
 from sloburn.clock import monotonic
 from sloburn.sli.status import Snapshot
 
@@ -47,11 +48,11 @@ class AlertmanagerSender:
         due = 0.0
         async with httpx.AsyncClient(timeout=TIMEOUT_SECONDS) as client:
             while (snapshot := await following()) is not None:
-                alerts = postable_alerts(snapshot, self._page_url)
-                if not alerts or (_identities(alerts) == tried and monotonic() < due):
+                found = identities(snapshot)
+                if not found or (found == tried and monotonic() < due):
                     continue
-                tried = _identities(alerts)
-                everybody_heard = await self._tell(client, alerts)
+                tried = found
+                everybody_heard = await self._tell(client, postable_alerts(snapshot, self._page_url))
                 due = monotonic() + (REPEAT_SECONDS if everybody_heard else RETRY_SECONDS)
 
     async def _tell(self, client: httpx.AsyncClient, alerts: list[PostableAlert]) -> bool:
@@ -60,7 +61,9 @@ class AlertmanagerSender:
 
     async def _post(self, client: httpx.AsyncClient, url: str, alerts: list[PostableAlert]) -> bool:
         try:
-            answer = await client.post(url + PATH, json=alerts)
+            # In ASCII: a sender's JSON can smuggle in half a surrogate pair, which UTF-8 cannot carry.
+            body = json.dumps(alerts, allow_nan=False)
+            answer = await client.post(url + PATH, content=body, headers={"Content-Type": "application/json"})
             trouble = "" if answer.is_success else f"{answer.status_code} {answer.text[:200]}"
         except httpx.HTTPError as error:
             trouble = f"{type(error).__name__}: {error}"
@@ -76,7 +79,3 @@ class AlertmanagerSender:
         elif not trouble and url in self._failing:
             self._failing.discard(url)
             log.warning("Alertmanager %s takes alerts again", url)
-
-
-def _identities(alerts: list[PostableAlert]) -> list[object]:
-    return [(alert["labels"], alert["startsAt"], alert.get("endsAt")) for alert in alerts]

@@ -36,6 +36,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _add_probe(commands)
     _add_replay(commands)
     _add_gate(commands)
+    _add_autopsy(commands)
+    _add_annotate(commands)
+    _add_rules(commands)
+    _add_dashboards(commands)
     given = parser.parse_args(arguments)
     try:
         # Commands are imported when they are called: the SDK alone installs neither YAML nor a web server.
@@ -63,6 +67,10 @@ def _add_serve(commands: _Commands[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser("serve", help="run the processor", description=text)
     parser.set_defaults(command="serve", extra="server")
     parser.add_argument("--slos", nargs="+", metavar="PATH", help="SLO documents, or folders of them")
+    parser.add_argument(
+        "--no-watch", dest="watch", action="store_const", const="false",
+        help="do not read the SLO documents again when they change; SIGHUP does it always",
+    )  # fmt: skip
     parser.add_argument("--data", metavar="DIR", help="folder of the store (default: sloburn-data)")
     parser.add_argument("--otlp-http", metavar="HOST:PORT", help="OTLP/HTTP (default: 127.0.0.1:4318)")
     parser.add_argument("--otlp-grpc", metavar="HOST:PORT", help="OTLP/gRPC (default: 127.0.0.1:4317)")
@@ -115,6 +123,8 @@ def _add_doctor(commands: _Commands[argparse.ArgumentParser]) -> None:
     parser.add_argument("--prometheus", metavar="URL", help="ask Prometheus for the metric")
     parser.add_argument("--loki", metavar="URL", help="ask Loki for the log line")
     parser.add_argument("--processor", metavar="URL", help="ask `sloburn serve`, for instance http://127.0.0.1:4321")
+    parser.add_argument("--collector", metavar="URL", help="ask the Collector's own metrics about what is missing")
+    parser.add_argument("--stack", action="store_true", help="ask all of them, each at its usual port on this machine")
     parser.add_argument("--json", action="store_true", help="print what was found for machines")
 
 
@@ -192,3 +202,107 @@ examples:
     )
     parser.add_argument("--timeout", type=float, default=5.0, metavar="S", help="longest wait for an answer, default 5")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def _add_autopsy(commands: _Commands[argparse.ArgumentParser]) -> None:
+    text = """\
+Say what the bad events of an SLO have in common: attribute values that are more common among bad events than among
+good ones, the strongest first, with counts, lift and the ids of failing traces. Without SLO: of all that burn.
+
+It asks a running processor, or looks into recorded OTLP.
+
+exit status: 0 told, 1 the input is wrong, 2 the call is wrong, 3 cannot tell (the reason goes to standard error)"""
+    epilog = """\
+examples:
+  sloburn autopsy
+  sloburn autopsy checkout-availability --from http://127.0.0.1:4321 --json
+  sloburn autopsy checkout-availability --slos slos.yaml --recorded traces.json --at 2026-11-21T14:05:00Z
+"""
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = commands.add_parser(
+        "autopsy", help="what do the bad events have in common?", description=text, epilog=epilog, formatter_class=raw
+    )
+    parser.set_defaults(command="autopsy", extra="server")
+    parser.add_argument("slo", nargs="?", metavar="SLO", help="name of an SLO (default: all that burn)")
+    parser.add_argument("--group", default="", metavar="K=V", help="only this group, as the page's address has it")
+    parser.add_argument("--from", dest="processor", metavar="URL", help="processor (default: http://127.0.0.1:4321)")
+    parser.add_argument("--recorded", nargs="+", metavar="FILE", help="recorded OTLP instead of a processor")
+    parser.add_argument("--slos", nargs="+", metavar="PATH", help="SLO documents that judge what was recorded")
+    parser.add_argument("--at", metavar="TIME", help="look at the recording then (ISO 8601); default: at its end")
+    parser.add_argument("--timeout", type=float, default=5.0, metavar="S", help="longest wait for an answer, default 5")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def _add_rules(commands: _Commands[argparse.ArgumentParser]) -> None:
+    text = """\
+Compile SLO documents to Prometheus rules: recordings of every window, and alerts under the labels of sloburn's own, so
+that an Alertmanager takes both for one. What has no counterpart is refused, by name and with the reason.
+
+Windows are sums of whole events, not means of ratios, and no data is neither good nor an end of an alert. The same
+documents give the same bytes. Run the result in Prometheus, or in the ruler of Thanos or Mimir for more than one."""
+    epilog = """\
+examples:
+  sloburn rules slos.yaml -o rules.yml
+  sloburn rules slos.yaml --collector otel-collector.yaml       span_metrics as that file configures it
+  sloburn rules slos.yaml --source sloburn                      from the exact counters of all processors
+  sloburn rules slos.yaml --format prometheus-operator | kubectl apply -f -
+"""
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = commands.add_parser(
+        "rules", help="compile SLOs to Prometheus rules", description=text, epilog=epilog, formatter_class=raw
+    )
+    parser.set_defaults(command="rules", extra="spec")
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="SLO documents, or folders of them")
+    parser.add_argument("-o", "--output", metavar="FILE", help="where to write (default: standard output)")
+    parser.add_argument("--format", choices=["prometheus", "prometheus-operator"], default="prometheus")
+    parser.add_argument(
+        "--source", choices=["collector", "sloburn"], default="collector", help="whose metrics hold the events"
+    )
+    parser.add_argument("--collector", metavar="FILE", help="read span_metrics' settings from this configuration")
+    parser.add_argument(
+        "--metric", action="append", default=[], metavar="INSTRUMENT=NAME", help="a metric's name in Prometheus"
+    )
+    parser.add_argument("--job-label", default="job", metavar="LABEL", help="label with the service (default: job)")
+    parser.add_argument("--interval", default="30s", metavar="D", help="length of a step (default: 30s)")
+    parser.add_argument(
+        "--settle", default="10s", metavar="D", help="read a step so long after its end: scrape_timeout (default: 10s)"
+    )
+    parser.add_argument("--partial", action="store_true", help="leave out what is refused instead of writing nothing")
+
+
+def _add_dashboards(commands: _Commands[argparse.ArgumentParser]) -> None:
+    text = """Write Grafana dashboards: one of the SLOs, over what `sloburn rules` records, and one of any service."""
+    parser = commands.add_parser("dashboards", help="write Grafana dashboards", description=text)
+    parser.set_defaults(command="dashboards", extra="spec")
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="SLO documents, or folders of them")
+    parser.add_argument("-o", "--output", required=True, metavar="DIR", help="folder for the dashboards")
+    parser.add_argument("--collector", metavar="FILE", help="read span_metrics' settings from this configuration")
+
+
+def _add_annotate(commands: _Commands[argparse.ArgumentParser]) -> None:
+    text = """\
+Tell a processor that something happened: it is drawn on the budget's chart, and an alert names the deploy that came
+shortly before its burn. Who says the same again within a minute says it once.
+
+exit status: 0 kept durably, 1 refused, 2 the call is wrong, 3 no answer (the reason goes to standard error)"""
+    epilog = """\
+examples:
+  sloburn annotate "v1.2.3" --service shop
+  sloburn annotate "summer sale begins" --kind note --at 2026-07-01T00:00:00Z --to https://sloburn.example
+"""
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = commands.add_parser(
+        "annotate", help="draw a deploy on the chart", description=text, epilog=epilog, formatter_class=raw
+    )
+    parser.set_defaults(command="annotate", extra="server")
+    parser.add_argument("text", metavar="TEXT", help="the version, or what happened, in one line")
+    parser.add_argument("--service", default="", metavar="NAME", help="whom it concerns (default: everybody)")
+    parser.add_argument("--kind", choices=["deploy", "note"], default="deploy", help="what it is (default: deploy)")
+    parser.add_argument("--at", metavar="TIME", help="when (ISO 8601); default: now")
+    address = "http://127.0.0.1:4321"
+    parser.add_argument(
+        "--to", dest="processor", default=address, metavar="URL", help=f"processor (default: {address})"
+    )
+    parser.add_argument("--token-file", metavar="FILE", help="the token that the processor asks for")
+    parser.add_argument("--timeout", type=float, default=5.0, metavar="S", help="longest wait for an answer, default 5")
+    parser.add_argument("--json", action="store_true", help="print what is kept as JSON")

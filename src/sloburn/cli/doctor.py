@@ -8,9 +8,13 @@ import json
 import sys
 
 from sloburn.sdk.config import Arguments
-from sloburn.sdk.doctor.examine import Examination, examine
 from sloburn.sdk.doctor.finding import Finding
-from sloburn.sdk.doctor.hops import Hops
+from sloburn.sdk.environment import without_misspelt
+
+# A misspelt variable, over which OpenTelemetry raises while it is imported, is something to report.
+with without_misspelt():
+    from sloburn.sdk.doctor.examine import Examination, examine
+    from sloburn.sdk.doctor.hops import STACK, Hops
 
 _MARKS = {"ok": "ok      ", "note": "note    ", "problem": "PROBLEM "}
 
@@ -44,14 +48,20 @@ def _examination(given: argparse.Namespace) -> Examination:
     return Examination(
         arguments=Arguments(endpoint=given.endpoint, protocol=given.protocol),
         app=given.app or "",
-        hops=Hops(
-            prometheus=given.prometheus or "",
-            jaeger=given.jaeger or "",
-            loki=given.loki or "",
-            processor=given.processor or "",
-        ),
+        hops=_hops(given),
         timeout_seconds=given.timeout,
         wait_seconds=given.wait,
+    )
+
+
+def _hops(given: argparse.Namespace) -> Hops:
+    usual = STACK if given.stack else Hops()
+    return Hops(
+        prometheus=given.prometheus or usual.prometheus,
+        jaeger=given.jaeger or usual.jaeger,
+        loki=given.loki or usual.loki,
+        processor=given.processor or usual.processor,
+        collector=given.collector or usual.collector,
     )
 
 

@@ -7,20 +7,19 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from sloburn.cli.moment import read_moment
 from sloburn.cli.table import aligned
-from sloburn.duration import SECOND
 from sloburn.errors import ConfigError
 from sloburn.outputs.api import slos_document
-from sloburn.outputs.exposition import group_label
 from sloburn.outputs.wording import burn_text, iso_text, objective_text, percent_text, sli_digits
 from sloburn.server.config import MAX_TIME_SCALE
 from sloburn.server.replay import AlertChange, Outcome, replay
 from sloburn.sli.status import Snapshot
 from sloburn.slo.alerting import AlertState
+from sloburn.slo.naming import group_label
 from sloburn.spec import load_slos
 
 MAX_FLAWS_SHOWN = 20
@@ -37,7 +36,7 @@ def run(given: argparse.Namespace) -> int:
         raise ConfigError(f"--time-scale: found {given.time_scale}; expected a whole number from 1 to {MAX_TIME_SCALE}")
     sources = [given.slos, *([given.compare] if given.compare else [])]
     variants = [load_slos([Path(path) for path in paths]) for paths in sources]
-    moments = [_moment(text) for text in given.at]
+    moments = [read_moment(text) for text in given.at]
     files = [Path(file) for file in given.files]
     try:
         outcome = replay(files, variants, at=moments, time_scale=given.time_scale, strict=given.strict)
@@ -50,16 +49,6 @@ def run(given: argparse.Namespace) -> int:
     names = [" ".join(paths) for paths in sources]
     print(_json(outcome, names) if given.json else _text(outcome, names))
     return 0
-
-
-def _moment(text: str) -> int:
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        raise ConfigError(f"--at: found {text!r}; expected a time like 2026-11-21T14:05:00Z") from None
-    at = at if at.tzinfo else at.replace(tzinfo=UTC)
-    whole = at.replace(microsecond=0)
-    return int(whole.timestamp()) * SECOND + at.microsecond * 1_000
 
 
 def _tell_flaws(outcome: Outcome) -> None:
@@ -105,6 +94,7 @@ def _change_document(change: AlertChange) -> dict[str, Any]:
         "slo": change.slo,
         "group": dict(change.group),
         "severity": change.severity.value,
+        "alert": change.kind,
         "state": change.state.value,
         "reason": change.reason,
     }
@@ -148,17 +138,19 @@ def _alert_table(changes: Sequence[AlertChange]) -> str:
         return "No alert fired."
     rows = [("TIME", "ALERT", "STATE", "SLO", "GROUP", "WHY")]
     rows += [
-        (iso_text(one.at_unix_nano), one.severity.value, one.state.value, one.slo, group_label(one.group), one.reason)
+        (iso_text(one.at_unix_nano), _alert_name(one), one.state.value, one.slo, group_label(one.group), one.reason)
         for one in changes
     ]
     return f"Alerts\n{aligned(rows)}"
 
 
+def _alert_name(change: AlertChange) -> str:
+    return change.severity.value if change.kind == "burn" else f"{change.severity.value} ({change.kind})"
+
+
 def _comparison(changes: Sequence[Sequence[AlertChange]], names: Sequence[str]) -> str:
     fired = [
-        Counter(
-            (one.slo, group_label(one.group), one.severity.value) for one in found if one.state is AlertState.FIRING
-        )
+        Counter((one.slo, group_label(one.group), _alert_name(one)) for one in found if one.state is AlertState.FIRING)
         for found in changes
     ]
     keys = sorted({key for counts in fired for key in counts})

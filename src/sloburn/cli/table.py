@@ -12,6 +12,7 @@ def aligned(rows: Sequence[Sequence[str]], *, numbers: frozenset[int] = frozense
         rows: The cells; the first row is the heading.
         numbers: Columns whose cells stand to the right.
     """
+    rows = [[_visible(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
     for row in rows:
@@ -21,3 +22,8 @@ def aligned(rows: Sequence[Sequence[str]], *, numbers: frozenset[int] = frozense
         ]
         lines.append("  ".join(cells).rstrip())
     return "\n".join(lines)
+
+
+def _visible(text: str) -> str:
+    """Put a mark in the place of what cannot be seen: attributes come from telemetry, and a terminal obeys escapes."""
+    return "".join(one if one.isprintable() else "\ufffd" for one in text)

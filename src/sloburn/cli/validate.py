@@ -7,6 +7,9 @@ from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 
+from sloburn.slo.low_traffic import low_traffic_rule
+from sloburn.slo.model import Slo
+from sloburn.slo.timed import members_of
 from sloburn.spec import load_slos
 
 
@@ -18,11 +21,22 @@ def run(given: argparse.Namespace) -> int:
     """
     slos = load_slos([Path(path) for path in given.paths])
     for slo in slos:
-        print(f"{slo.name}: {slo.service}, {_percent(slo.objective)} %")
+        print(f"{slo.name}: {slo.service or ', '.join(members_of(slo.indicator))}, {_percent(slo.objective)} %")
         for note in slo.alerting.notes:
             print(f"  note: {note}")
+        for text in filter(None, (low_traffic_rule(slo), _together(slo))):
+            print(f"  {text}")
     print(f"{len(slos)} SLO{'s are' if len(slos) != 1 else ' is'} fine")
     return 0
+
+
+def _together(slo: Slo) -> str:
+    if not slo.group_by:
+        return ""
+    names = ", ".join(slo.group_by)
+    if slo.alerting.together:
+        return f"groups: every {names} has a budget of its own; all of them alert together, by the sum of their events"
+    return f"groups: every {names} has a budget and alerts of its own, by its own events alone"
 
 
 def _percent(ratio: Fraction) -> str:

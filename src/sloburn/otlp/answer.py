@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from google.protobuf.json_format import MessageToJson
 from google.protobuf.message import Message
-from google.rpc.error_details_pb2 import RetryInfo  # type: ignore[import-untyped]
+from google.rpc.error_details_pb2 import BadRequest, RetryInfo  # type: ignore[import-untyped]
 from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
@@ -38,18 +38,28 @@ def accepted(signal: Signal, encoding: Encoding, rejected: int, message: str) ->
     return _write(kind(partial_success={field: rejected, "error_message": _sendable(message)}), encoding)
 
 
-def status(encoding: Encoding, code: int, message: str, retry_after_seconds: int | None = None) -> bytes:
-    """Return a ``google.rpc.Status``, with a RetryInfo if the sender should retry.
+def status(
+    encoding: Encoding,
+    code: int,
+    message: str,
+    retry_after_seconds: int | None = None,
+    *,
+    is_bad_data: bool = False,
+) -> bytes:
+    """Return a ``google.rpc.Status``: with a RetryInfo if the sender should retry, a BadRequest if its data is bad.
 
     Args:
         encoding: Of the request, thus of the answer.
         code: A ``google.rpc.Code``.
         message: What went wrong and what was expected; for people.
         retry_after_seconds: How long the sender should wait; None if it must not retry.
+        is_bad_data: The body cannot be decoded (OTLP/HTTP Response, "Bad Data").
     """
     answer = Status(code=code, message=_sendable(message))
     if retry_after_seconds is not None:
         answer.details.add().Pack(_retry_info(retry_after_seconds))
+    if is_bad_data:
+        answer.details.add().Pack(BadRequest(field_violations=[{"field": "body", "description": answer.message}]))
     return _write(answer, encoding)
 
 

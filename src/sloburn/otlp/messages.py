@@ -41,20 +41,16 @@ class Event(Protocol):
     attributes: Attributes
 
 
-class Status(Protocol):
-    """How a span ended: code 0 is unset, 1 ok, 2 error."""
-
-    message: str
-    code: int
-
-
 class Span(Protocol):
-    """One operation. Kind 1 is internal, 2 server, 3 client, 4 producer, 5 consumer; ids are not validated."""
+    """One operation. Kind 1 is internal, 2 server, 3 client, 4 producer, 5 consumer; ids are not validated.
+
+    `status` is a serialized Status (`sloburn.otlp.span_status`) and `trace_state` the text's bytes.
+    """
 
     trace_id: bytes
     span_id: bytes
     parent_span_id: bytes
-    trace_state: str
+    trace_state: bytes
     flags: int
     name: str
     kind: int
@@ -62,7 +58,7 @@ class Span(Protocol):
     end_time_unix_nano: int
     attributes: Attributes
     events: Sequence[Event]
-    status: Status
+    status: bytes
 
 
 class ScopeSpans(Protocol):
@@ -238,6 +234,10 @@ class LogRecord(Protocol):
     trace_id: bytes
     span_id: bytes
     event_name: str
+
+    def SerializeToString(self, *, deterministic: bool) -> bytes:
+        """Return the record in its wire form; attributes in the same order each time if `deterministic`."""
+        ...
 
 
 class ScopeLogs(Protocol):

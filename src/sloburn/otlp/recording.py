@@ -2,7 +2,9 @@
 
 JSON is one request a line (opentelemetry-specification, "OpenTelemetry Protocol File Exporter"); protobuf is one
 request after four bytes, big endian, that say how long it is (opentelemetry-collector-contrib, exporter/fileexporter).
-Either may be in one gzip file. A flaw is an item of its own: what follows it is read on, where that is possible.
+Either may be in one gzip or zstd file. With its own ``compression: zstd`` the exporter compresses each request by
+itself, JSON too, and puts its length before it. A flaw is an item of its own: what follows it is read on, where that is
+possible.
 """
 
 from __future__ import annotations
@@ -13,21 +15,22 @@ import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from sloburn.duration import MINUTE
-from sloburn.errors import MalformedBody
+from sloburn.errors import MalformedBody, TelemetryError
 from sloburn.otlp.decode import decode
 from sloburn.otlp.messages import LogsRequest, MetricsRequest, Request, TraceRequest
 from sloburn.otlp.signal import Encoding, Signal
+from sloburn.otlp.zstd import MAGIC as ZSTD_MAGIC
+from sloburn.otlp.zstd import ZstdError, open_zstd, unzstd
 
 MAX_MESSAGE_BYTES = 128 * 1024 * 1024  # more would make the first byte of a length look like white space
 
 _PREFIX_BYTES = 4
 _GZIP = b"\x1f\x8b"
-_ZSTD = b"\x28\xb5\x2f\xfd"
-_COMPRESSED = "is compressed with zstd, which is not read yet: record without `compression`"
 _KEYS = {"resourceSpans": Signal.TRACES, "resourceMetrics": Signal.METRICS, "resourceLogs": Signal.LOGS}
 _FIRST_KEY = re.compile(rb'\s*\{\s*"(resourceSpans|resourceMetrics|resourceLogs)"\s*:')
 _OUTLIER_NS = 5 * MINUTE
@@ -68,15 +71,18 @@ def read_recording(path: Path) -> Iterator[Recorded | Flaw]:
         OSError: The file cannot be opened.
     """
     with path.open("rb") as plain:
-        head = plain.peek(_PREFIX_BYTES)[:_PREFIX_BYTES]
-        if head == _ZSTD:
-            yield Flaw(str(path), f"the file {_COMPRESSED}")
-            return
-        stream = cast(BinaryIO, gzip.GzipFile(fileobj=plain)) if head.startswith(_GZIP) else plain
         try:
-            yield from _read(stream, str(path))
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            yield Flaw(str(path), f"the gzip file is damaged: {error}")
+            yield from _read(_plain(plain), str(path))
+        except (EOFError, zlib.error, gzip.BadGzipFile, ZstdError) as error:
+            yield Flaw(str(path), f"the compressed file is damaged: {error}")
+
+
+def _plain(file: BufferedReader) -> BinaryIO:
+    """Return a file as it was before it was compressed as a whole."""
+    head = file.peek(_PREFIX_BYTES)[:_PREFIX_BYTES]
+    if head == ZSTD_MAGIC:
+        return open_zstd(file)
+    return cast(BinaryIO, gzip.GzipFile(fileobj=file)) if head.startswith(_GZIP) else file
 
 
 def _read(stream: BinaryIO, name: str) -> Iterator[Recorded | Flaw]:
@@ -125,17 +131,26 @@ def _read_messages(stream: BinaryIO, name: str, first: bytes) -> Iterator[Record
         if len(body) < length:
             yield Flaw(f"{name}@{at}", f"the file ends after {len(body)} of {length} bytes of a message")
             return
-        item = _from_protobuf(body, f"{name}@{at}", signal)
+        item = _from_message(body, f"{name}@{at}", signal)
         signal = item.signal if isinstance(item, Recorded) else signal
         yield item
         at += _PREFIX_BYTES + length
         prefix = stream.read(_PREFIX_BYTES)
 
 
+def _from_message(body: bytes, place: str, likely: Signal) -> Recorded | Flaw:
+    """Read a message; one that the exporter compressed may be JSON inside."""
+    if not body.startswith(ZSTD_MAGIC):
+        return _from_protobuf(body, place, likely)
+    try:
+        body = unzstd(body, MAX_MESSAGE_BYTES, lambda _: None)
+    except TelemetryError as error:
+        return Flaw(place, str(error))
+    return _from_json(body, place) if body.lstrip().startswith(b"{") else _from_protobuf(body, place, likely)
+
+
 def _from_protobuf(body: bytes, place: str, likely: Signal) -> Recorded | Flaw:
     """Find out which request a message is: nothing in it says so, but only the right one has events with times."""
-    if body.startswith(_ZSTD):
-        return Flaw(place, f"the message {_COMPRESSED}")
     reason, empty = "", None
     for signal in (likely, *(signal for signal in Signal if signal is not likely)):
         try:

@@ -1,12 +1,14 @@
 """The lean schema: OTLP's request messages, cut down to what an indicator can ask for, readable from the same bytes.
 
-It is derived at import from the official descriptors, so numbers, types and labels cannot drift. Three things differ,
+It is derived at import from the official descriptors, so numbers, types and labels cannot drift. Four things differ,
 none of them on the wire (protobuf encoding specification, "Maps" and "Length-delimited records"):
 
 * ``repeated KeyValue`` is declared ``map<string, bytes>``: both are a key in field 1 and a value in field 2, so a key
   is found in C and its value stays a serialized AnyValue until somebody asks for it;
 * ``AnyValue`` outside of an attribute (the body of a log record) is ``bytes``, as is the text inside of an AnyValue;
-* an enum is an ``int32``.
+* an enum is an ``int32``;
+* the status and the trace state of a span are ``bytes``: nearly all are empty, and an empty message costs five times as
+  much to look at (`sloburn.otlp.span_status` reads the status).
 
 Fields that are not kept are unknown fields to the parser, which skips them. One limit follows from the maps: an
 attribute whose KeyValue has a field besides key and value is skipped whole. OTLP has one such field, ``key_strindex``,
@@ -45,7 +47,6 @@ KEPT: dict[str, tuple[str, ...]] = {
         *("start_time_unix_nano", "end_time_unix_nano", "attributes", "events", "status"),
     ),
     "Event": ("time_unix_nano", "name", "attributes"),
-    "Status": ("message", "code"),
     "ExportMetricsServiceRequest": ("resource_metrics",),
     "ResourceMetrics": ("resource", "scope_metrics"),
     "ScopeMetrics": ("scope", "metrics"),
@@ -54,7 +55,8 @@ KEPT: dict[str, tuple[str, ...]] = {
     "Sum": ("data_points", "aggregation_temporality", "is_monotonic"),
     "Histogram": ("data_points", "aggregation_temporality"),
     "ExponentialHistogram": ("data_points", "aggregation_temporality"),
-    "Summary": (),
+    "Summary": ("data_points",),
+    "SummaryDataPoint": ("time_unix_nano",),  # no indicator can read more of it
     "NumberDataPoint": (*_POINT, "as_double", "as_int"),
     "HistogramDataPoint": (*_POINT, *_DISTRIBUTION, "bucket_counts", "explicit_bounds"),
     "ExponentialHistogramDataPoint": (
@@ -80,6 +82,9 @@ KEPT: dict[str, tuple[str, ...]] = {
     "KeyValueList": ("values",),
 }
 """Message name to the fields that are kept; the names are the official ones."""
+
+RAW = {("Span", "status"), ("Span", "trace_state")}
+"""Fields that are left in their wire form."""
 
 _PACKAGE = "sloburn.otlp.lean"
 _KEY_VALUE = "KeyValue"
@@ -130,7 +135,7 @@ def _rewrite(field: FieldDescriptorProto, owner: DescriptorProto) -> None:
     target = field.type_name.rpartition(".")[2]
     if field.type == field.TYPE_ENUM:
         _retype(field, field.TYPE_INT32)
-    elif target == _ANY_VALUE or (owner.name == _ANY_VALUE and field.type == field.TYPE_STRING):
+    elif _is_raw(field, owner, target):
         _retype(field, field.TYPE_BYTES)
     elif target == _KEY_VALUE:
         entry = _map_entry(f"{field.name.capitalize()}Entry")
@@ -138,6 +143,12 @@ def _rewrite(field: FieldDescriptorProto, owner: DescriptorProto) -> None:
         field.type_name = f".{_PACKAGE}.{owner.name}.{entry.name}"
     elif target:
         field.type_name = f".{_PACKAGE}.{target}"
+
+
+def _is_raw(field: FieldDescriptorProto, owner: DescriptorProto, target: str) -> bool:
+    """Tell whether a field is left in its wire form."""
+    is_text = owner.name == _ANY_VALUE and field.type == field.TYPE_STRING
+    return target == _ANY_VALUE or is_text or (owner.name, field.name) in RAW
 
 
 def _retype(field: FieldDescriptorProto, kind: FieldDescriptorProto.Type.ValueType) -> None:

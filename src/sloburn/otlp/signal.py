@@ -1,4 +1,4 @@
-"""The three signals of OTLP and its two encodings."""
+"""The three signals of OTLP, its two encodings, and how a body may be compressed."""
 
 from __future__ import annotations
 
@@ -18,3 +18,11 @@ class Encoding(StrEnum):
 
     PROTOBUF = "application/x-protobuf"
     JSON = "application/json"
+
+
+class Compression(StrEnum):
+    """How a body is compressed; the value is its HTTP content coding."""
+
+    NONE = "identity"
+    GZIP = "gzip"
+    ZSTD = "zstd"

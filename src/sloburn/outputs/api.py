@@ -6,11 +6,17 @@ from fractions import Fraction
 from typing import Any
 
 from sloburn.duration import SECOND, format_duration
+from sloburn.outputs.annotating import annotation_document
 from sloburn.outputs.standing import summarize
 from sloburn.outputs.wording import decimal_text, iso_text
-from sloburn.sli.status import BudgetPoint, FailingTrace, SloStatus, Snapshot, Suspect, WindowBurn
+from sloburn.sli.incomplete import Incomplete
+from sloburn.sli.status import BudgetPoint, FailingTrace, Notice, SloStatus, Snapshot, Suspect, WindowBurn
 from sloburn.slo.alerting import Alert, PairReading
+from sloburn.slo.annotation import concerning
 from sloburn.slo.early import EarlyEvidence
+from sloburn.slo.exclusions import Interval, excluded
+from sloburn.slo.missing import Bounds
+from sloburn.slo.timed import members_of, promise_text, slice_ns_of
 
 Document = dict[str, Any]
 
@@ -19,7 +25,7 @@ def status_document(snapshot: Snapshot) -> Document:
     """Return everything that is known."""
     return summary_document(snapshot) | {
         "items": _items(snapshot),
-        "slos": [slo_document(status, snapshot.time_scale) for status in snapshot.statuses],
+        "slos": [slo_document(snapshot, status) for status in snapshot.statuses],
     }
 
 
@@ -32,7 +38,13 @@ def summary_document(snapshot: Snapshot) -> Document:
         "at_unix_nano": snapshot.at_unix_nano,
         "time_scale": snapshot.time_scale,
         "summary": counts | {"text": summary.text},
+        **_moment("history_begins", snapshot.history_unix_nano),
+        "notices": [_notice(notice) for notice in snapshot.notices],
     }
+
+
+def _notice(notice: Notice) -> Document:
+    return {"text": notice.text, **_moment("since", notice.at_unix_nano), "over": notice.is_over}
 
 
 def slos_document(snapshot: Snapshot) -> Document:
@@ -46,7 +58,7 @@ def named_document(snapshot: Snapshot, name: str) -> Document | None:
     found = [status for status in snapshot.statuses if status.slo.name == name]
     if not found:
         return None
-    slos = [slo_document(status, snapshot.time_scale) for status in found]
+    slos = [slo_document(snapshot, status) for status in found]
     return summary_document(snapshot) | {"slos": slos}
 
 
@@ -62,6 +74,9 @@ def head_document(status: SloStatus, time_scale: int) -> Document:
         "state": status.state.value,
         **_moment("since", status.since_unix_nano),
         "objective": decimal_text(slo.objective),
+        "promise": promise_text(slo.indicator),
+        "slice_seconds": (slice_ns_of(slo.indicator) / SECOND) or None,
+        "members": list(members_of(slo.indicator)),
         **_length("period", slo.period.length_ns, time_scale),
         **_numbers(status),
         "burns": [_burn(burn, time_scale) for burn in status.burns],
@@ -69,16 +84,20 @@ def head_document(status: SloStatus, time_scale: int) -> Document:
         "alerts": [_alert(alert) for alert in status.alerts],
         **_moment("last_event", status.last_event_unix_nano),
         "early": None if status.early is None else _early(status.early),
+        "incomplete": None if status.incomplete is None else _incomplete(status.incomplete, time_scale),
         "notes": list(status.notes),
     }
 
 
-def slo_document(status: SloStatus, time_scale: int) -> Document:
+def slo_document(snapshot: Snapshot, status: SloStatus) -> Document:
     """Return everything that is known of one SLO or group."""
-    return head_document(status, time_scale) | {
+    happened = concerning(snapshot.annotations, status.slo.service)
+    return head_document(status, snapshot.time_scale) | {
         "suspects": [_suspect(suspect) for suspect in status.suspects],
         "failing": [_failing(trace) for trace in status.failing],
         "budget": [_budget_point(point) for point in status.budget],
+        "annotations": [annotation_document(one) for one in happened],
+        "excluded": [_excluded(one) for one in _gaps(snapshot, status)],
     }
 
 
@@ -97,6 +116,7 @@ def _numbers(status: SloStatus) -> Document:
         "bad": status.count.bad,
         "total": status.count.total,
         "budget_remaining": _number(status.budget_remaining),
+        "budget_remaining_seconds": None if status.outage_ns is None else status.outage_ns / SECOND,
         "seconds_to_exhaustion": None if left is None else left / SECOND,
     }
 
@@ -137,9 +157,29 @@ def _early(evidence: EarlyEvidence) -> Document:
     }
 
 
+def _incomplete(found: Incomplete, time_scale: int) -> Document:
+    return {
+        "text": found.text,
+        "missing": found.missing,
+        "of": found.of,
+        "sources": dict(found.sources),
+        "sli": _bounds(found.sli),
+        "budget_remaining": _bounds(found.budget_remaining),
+        "burns": [
+            {**_length("window", one.length_ns, time_scale), "missing": one.missing, "burn": _bounds(one.burn)}
+            for one in found.burns
+        ],
+    }
+
+
+def _bounds(bounds: Bounds) -> Document:
+    return {"low": float(bounds.low), "high": float(bounds.high)}
+
+
 def _alert(alert: Alert) -> Document:
     return {
         "severity": alert.severity.value,
+        "alert": alert.kind,
         "state": alert.state.value,
         **_moment("since", alert.since_unix_nano),
         **_moment("pending_since", alert.pending_unix_nano),
@@ -181,6 +221,15 @@ def _budget_point(point: BudgetPoint) -> Document:
         "good": point.count.good,
         "bad": point.count.bad,
     }
+
+
+def _gaps(snapshot: Snapshot, status: SloStatus) -> tuple[Interval, ...]:
+    begin = status.budget[0].at_unix_nano if status.budget else snapshot.at_unix_nano
+    return excluded(status.slo.exclusions, begin, snapshot.at_unix_nano)
+
+
+def _excluded(span: Interval) -> Document:
+    return {**_moment("from", span.begin_unix_nano), **_moment("to", span.end_unix_nano)}
 
 
 def _moment(name: str, at_unix_nano: int) -> Document:

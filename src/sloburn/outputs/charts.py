@@ -13,9 +13,11 @@ from itertools import pairwise
 from math import ceil, floor
 
 from sloburn.duration import DAY, HOUR, MINUTE, SECOND
+from sloburn.outputs.marks import Gap, Line, draw_gaps, draw_lines, exclusion_texts
 from sloburn.outputs.wording import clock_text, count_text, moment, percent_text
 from sloburn.sli.status import BudgetPoint, SloStatus
 from sloburn.slo.alerting import Alert, AlertState
+from sloburn.slo.annotation import Annotation
 from sloburn.slo.model import Severity
 
 SIZE = 1000
@@ -30,6 +32,7 @@ _MOST_TICKS = 7
 _LAST_LABEL = SIZE * 0.98
 # A projection may take up so much of the chart to the right of now.
 _FUTURE = Fraction(1, 4)
+_MOST_TOLD = 5  # marks that are read aloud
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +103,9 @@ class Chart:
         y_ticks: Shares of the budget.
         x_ticks: Times.
         bands: When alerts fired.
+        lines: What happened beside the telemetry.
+        gaps: Time that does not count.
+        told: Every exclusion in words.
         bars: Bad events.
         most_bad: Bad events of the tallest bar.
         text: What the chart shows, for those who cannot see it.
@@ -113,6 +119,9 @@ class Chart:
     y_ticks: tuple[Tick, ...]
     x_ticks: tuple[Tick, ...]
     bands: tuple[Band, ...]
+    lines: tuple[Line, ...]
+    gaps: tuple[Gap, ...]
+    told: tuple[str, ...]
     bars: tuple[Bar, ...]
     most_bad: int
     text: str
@@ -130,6 +139,9 @@ class _Frame:
     def x(self, at_unix_nano: int) -> float:
         share = (at_unix_nano - self.start) / (self.end - self.start)
         return SIZE * min(1.0, max(0.0, share))
+
+    def place(self, at_unix_nano: int) -> float:
+        return self.x(at_unix_nano) / (SIZE / 100)
 
     def y(self, remaining: Fraction) -> float:
         return SIZE * float((self.high - max(self.low, min(self.high, remaining))) / (self.high - self.low))
@@ -151,13 +163,21 @@ def draw_spark(points: Sequence[BudgetPoint]) -> Spark | None:
     return Spark(line=line, area=_closed(frame, line, shown), end_y=_number(frame.y(shown[-1].remaining) / 10))
 
 
-def draw_chart(status: SloStatus, now_unix_nano: int) -> Chart | None:
-    """Draw the burn-down; None where there are not two points."""
+def draw_chart(status: SloStatus, now_unix_nano: int, annotations: Sequence[Annotation] = ()) -> Chart | None:
+    """Draw the burn-down; None where there are not two points.
+
+    Args:
+        status: Whose.
+        now_unix_nano: Nanoseconds since the epoch.
+        annotations: What happened beside the telemetry, oldest first.
+    """
     shown = covered(status.budget)
     if len(shown) < 2 or shown[0].at_unix_nano >= shown[-1].at_unix_nano:
         return None
     frame = _frame_of(shown, status.exhaustion_ns, now_unix_nano)
-    line = _path(frame, shown)
+    line, start, slo = _path(frame, shown), shown[0].at_unix_nano, status.slo
+    lines = draw_lines(frame.place, annotations, start, now_unix_nano)
+    told = exclusion_texts(slo.exclusions, start, now_unix_nano, slo.period.length_ns)
     return Chart(
         line=line,
         area=_closed(frame, line, shown),
@@ -167,9 +187,12 @@ def draw_chart(status: SloStatus, now_unix_nano: int) -> Chart | None:
         y_ticks=_y_ticks(frame),
         x_ticks=_x_ticks(frame),
         bands=tuple(band for alert in status.alerts for band in _bands(frame, alert, now_unix_nano)),
+        lines=lines,
+        gaps=draw_gaps(frame.place, slo.exclusions, start, now_unix_nano),
+        told=told,
         bars=_bars(frame, shown),
         most_bad=max(point.count.bad for point in shown),
-        text=_described(shown, now_unix_nano),
+        text=_described(shown, lines, told, now_unix_nano),
     )
 
 
@@ -253,7 +276,7 @@ def _bands(frame: _Frame, alert: Alert, now_unix_nano: int) -> list[Band]:
         return []
     left, right = frame.x(alert.fired_unix_nano), frame.x(end)
     until = "now" if firing else clock_text(end, now_unix_nano)
-    text = f"{alert.severity.value} fired {clock_text(alert.fired_unix_nano, now_unix_nano)} to {until} UTC"
+    text = f"{alert.title} fired {clock_text(alert.fired_unix_nano, now_unix_nano)} to {until} UTC"
     return [Band(severity=alert.severity, x=_number(left), width=_number(max(2.0, right - left)), text=text)]
 
 
@@ -272,12 +295,14 @@ def _bar(frame: _Frame, start: int, point: BudgetPoint, most: int) -> Bar:
     )
 
 
-def _described(points: Sequence[BudgetPoint], now_unix_nano: int) -> str:
+def _described(points: Sequence[BudgetPoint], lines: Sequence[Line], told: Sequence[str], now_unix_nano: int) -> str:
     first, last = (
         f"{percent_text(point.remaining)} % at {clock_text(point.at_unix_nano, now_unix_nano)} UTC"
         for point in (points[0], points[-1])
     )
-    return f"Budget left: {first}, {last}; {sum(point.count.bad for point in points):,} bad events between"
+    marks = [f"{one.text} {one.verb} {clock_text(one.at_unix_nano, now_unix_nano)} UTC" for one in lines[-_MOST_TOLD:]]
+    budget = f"Budget left: {first}, {last}; {sum(point.count.bad for point in points):,} bad events between"
+    return "; ".join([budget, *marks, *(f"not counted: {text}" for text in told)])
 
 
 def _percent(coordinate: float) -> str:

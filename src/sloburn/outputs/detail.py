@@ -5,15 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
+from sloburn.outputs.alert_rows import AlertRow, alert_row, deploy_text
 from sloburn.outputs.charts import Chart, draw_chart
-from sloburn.outputs.exposition import group_label
-from sloburn.outputs.rows import Figure, Row, address, group_text, row_of
+from sloburn.outputs.rows import Figure, Row, address, budget_time, group_text, row_of
 from sloburn.outputs.standing import Outlook, Standing, by_urgency, outlook_of, standing_of
 from sloburn.outputs.wording import NOTHING, TIMES, burn_text, clip, count_text, factor_text, percent_text, window_text
 from sloburn.sli.status import FailingTrace, SloState, SloStatus, Snapshot, Suspect
-from sloburn.slo.alerting import Alert, AlertState, PairReading
+from sloburn.slo.alerting import PairReading
+from sloburn.slo.annotation import concerning
 from sloburn.slo.budget import Count
-from sloburn.slo.model import Severity
+from sloburn.slo.low_traffic import low_traffic_now
+from sloburn.slo.model import Severity, Slo
+from sloburn.slo.naming import group_label
+from sloburn.slo.timed import nouns_of, promise_text
 
 _CELL_LIMIT = 200
 _MESSAGE_LIMIT = 400
@@ -88,7 +92,7 @@ class TraceRow:
         status: Its status.
         cause: Type of its exception; may be empty.
         message: What the exception said; may be empty.
-        duration: How long it took.
+        duration: How long it took; empty for a log record.
         attributes: What else is known and not said by the fields above.
         more: How many attributes are not shown.
     """
@@ -103,29 +107,6 @@ class TraceRow:
     duration: str
     attributes: tuple[tuple[str, str], ...]
     more: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Moment:
-    """A step in an alert's life."""
-
-    word: str
-    at_unix_nano: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AlertRow:
-    """The life of one alert.
-
-    Args:
-        severity: Page or ticket.
-        state: Where it is now.
-        moments: What happened when, oldest first.
-    """
-
-    severity: Severity
-    state: AlertState
-    moments: tuple[Moment, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,9 +134,16 @@ class Detail:
         period_stands_for: The document's period where the clock runs faster; empty otherwise.
         events: Good and bad events of the period.
         chart: The course of the budget; None before there are two points.
+        deploy: Which deploy came shortly before the burn began, in words; empty if none did or nothing burns.
         pairs: The alert pairs.
+        nouns: What is counted: one and many.
+        promise: Of what a share is promised, in words.
+        budget_time: What is left of the budget as time, in words; empty if that is not known.
         min_bad_events: Bad events below which no pair fires.
         early: Why the early page fires, in words; empty unless it does.
+        low_traffic: That one failure would be over, and what guards against it; empty while there is traffic enough.
+        spoken_for: This group raises no alert of its own: all groups alert together.
+        speaks_for_groups: This is the whole of an SLO whose groups alert together.
         alerts: The alerts.
         suspects: What stands out among the bad events.
         failing: The newest failing traces.
@@ -175,9 +163,16 @@ class Detail:
     period_stands_for: str
     events: Count
     chart: Chart | None
+    deploy: str
     pairs: tuple[PairRow, ...]
+    nouns: tuple[str, str]
+    promise: str
+    budget_time: str
     min_bad_events: int
     early: str
+    low_traffic: str
+    spoken_for: bool
+    speaks_for_groups: bool
     alerts: tuple[AlertRow, ...]
     suspects: tuple[SuspectRow, ...]
     failing: tuple[TraceRow, ...]
@@ -209,11 +204,18 @@ def detail_of(snapshot: Snapshot, status: SloStatus) -> Detail:
         period=window_text(slo.period.length_ns),
         period_stands_for=_stands_for(slo.period.length_ns, scale),
         events=status.count,
-        chart=draw_chart(status, snapshot.at_unix_nano),
-        pairs=tuple(pair_row(pair, slo.alerting.min_bad_events, scale) for pair in status.pairs),
+        chart=draw_chart(status, snapshot.at_unix_nano, concerning(snapshot.annotations, slo.service)),
+        deploy=deploy_text(snapshot, status),
+        pairs=tuple(pair_row(pair, slo, scale) for pair in status.pairs),
+        nouns=nouns_of(slo.indicator),
+        promise=clip(promise_text(slo.indicator), _PROSE_LIMIT),
+        budget_time=budget_time(status),
         min_bad_events=slo.alerting.min_bad_events,
         early=status.early.text if status.early else "",
-        alerts=tuple(_alert_row(alert) for alert in status.alerts),
+        low_traffic=low_traffic_now(slo, status.pairs),
+        spoken_for=slo.alerting.together and bool(status.group),
+        speaks_for_groups=slo.alerting.together and not status.group,
+        alerts=tuple(alert_row(alert, slo.alerting) for alert in status.alerts),
         suspects=tuple(_suspect_row(suspect) for suspect in status.suspects),
         failing=tuple(_trace_row(trace) for trace in status.failing[:_MOST_TRACES]),
         more_failing=max(0, len(status.failing) - _MOST_TRACES),
@@ -227,21 +229,23 @@ def _stands_for(length_ns: int, scale: int) -> str:
     return window_text(length_ns * scale) if scale > 1 else ""
 
 
-def pair_row(pair: PairReading, min_bad_events: int, scale: int) -> PairRow:
+def pair_row(pair: PairReading, slo: Slo, scale: int) -> PairRow:
     """Put a pair of windows beside its threshold."""
-    window = pair.window
+    window, nouns = pair.window, nouns_of(slo.indicator)
     return PairRow(
         severity=window.severity,
-        long=_reading(window.long_ns, pair.long, pair.long_burn, window.factor, scale),
-        short=_reading(window.short_ns, pair.short, pair.short_burn, window.factor, scale),
+        long=_reading(window.long_ns, nouns, pair.long, pair.long_burn, window.factor, scale),
+        short=_reading(window.short_ns, nouns, pair.short, pair.short_burn, window.factor, scale),
         threshold=factor_text(window.factor),
         over=pair.over,
-        verdict=verdict(pair, min_bad_events),
+        verdict=verdict(pair, slo.alerting.min_bad_events, nouns[1]),
     )
 
 
-def _reading(length_ns: int, count: Count, burn: Fraction | None, factor: Fraction, scale: int) -> Reading:
-    title = f"{count.bad:,} bad of {count_text(count.total, 'event', 'events')} in the last {window_text(length_ns)}"
+def _reading(
+    length_ns: int, nouns: tuple[str, str], count: Count, burn: Fraction | None, factor: Fraction, scale: int
+) -> Reading:
+    title = f"{count.bad:,} bad of {count_text(count.total, *nouns)} in the last {window_text(length_ns)}"
     # r / (1 + r) puts the threshold in the middle of every bar and infinity at its end.
     ratio = burn / factor if burn else Fraction(0)
     return Reading(
@@ -253,15 +257,15 @@ def _reading(length_ns: int, count: Count, burn: Fraction | None, factor: Fracti
     )
 
 
-def verdict(pair: PairReading, min_bad_events: int) -> str:
-    """Say in words where a pair stands and by how much."""
+def verdict(pair: PairReading, min_bad_events: int, events: str = "events") -> str:
+    """Say in words where a pair stands and by how much; `events` is what is counted."""
     factor, long_burn, short_burn = pair.window.factor, pair.long_burn, pair.short_burn
     if long_burn is None:
-        return "no events"
+        return f"no {events}"
     if pair.over and short_burn is not None:
         excess = f"{_times(min(long_burn, short_burn) / factor)} the threshold"
         if pair.long.bad < min_bad_events:
-            return f"over, but {pair.long.bad} of {min_bad_events} bad events needed"
+            return f"over, but {pair.long.bad} of {min_bad_events} bad {events} needed"
         return f"over: {excess}"
     if long_burn > factor:
         return "short window is silent" if short_burn is None else "easing: short window is below"
@@ -273,18 +277,6 @@ def verdict(pair: PairReading, min_bad_events: int) -> str:
 def _times(ratio: Fraction) -> str:
     text = f"{float(ratio):,.0f}" if ratio >= 10 else f"{float(ratio):.2f}" if ratio < 2 else f"{float(ratio):.1f}"
     return f"{text}{TIMES}"
-
-
-def _alert_row(alert: Alert) -> AlertRow:
-    steps = (
-        ("pending", alert.pending_unix_nano),
-        ("fired", alert.fired_unix_nano),
-        ("resolved", alert.resolved_unix_nano),
-    )
-    moments = [Moment(word=word, at_unix_nano=at) for word, at in steps if at]
-    # A resolution older than the last firing belongs to the alert's life before; sorted, it comes first.
-    moments.sort(key=lambda moment: moment.at_unix_nano)
-    return AlertRow(severity=alert.severity, state=alert.state, moments=tuple(moments))
 
 
 def _suspect_row(suspect: Suspect) -> SuspectRow:
@@ -313,14 +305,14 @@ def _trace_row(trace: FailingTrace) -> TraceRow:
         status=clip(trace.status, _CELL_LIMIT),
         cause=clip(trace.exception, _CELL_LIMIT),
         message=clip(trace.message, _MESSAGE_LIMIT),
-        duration=window_text(trace.duration_ns),
+        duration=window_text(trace.duration_ns) if trace.duration_ns else "",  # a log record has none
         attributes=tuple((clip(key, _CELL_LIMIT), clip(value, _CELL_LIMIT)) for key, value in shown),
         more=len(attributes) - len(shown),
     )
 
 
 def _siblings(snapshot: Snapshot, status: SloStatus) -> tuple[Sibling, ...]:
-    if not status.group:
+    if not status.slo.group_by:
         return ()
     groups = [other for other in snapshot.statuses if other.slo.name == status.slo.name]
     return tuple(
@@ -330,5 +322,5 @@ def _siblings(snapshot: Snapshot, status: SloStatus) -> tuple[Sibling, ...]:
             standing=standing_of(other),
             current=other.group == status.group,
         )
-        for other in by_urgency(groups)
+        for other in sorted(by_urgency(groups), key=lambda one: bool(one.group))  # the whole stands first
     )

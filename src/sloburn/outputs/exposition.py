@@ -5,6 +5,7 @@ A series without a value is absent: NaN would poison every sum over it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -17,15 +18,19 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
+from prometheus_client.samples import Exemplar, Timestamp
 
 from sloburn.duration import SECOND, format_duration
 from sloburn.outputs.wording import clean
 from sloburn.sli.status import SloState, SloStatus, Snapshot
 from sloburn.slo import naming
 from sloburn.slo.alerting import AlertState
+from sloburn.slo.model import WeightedIndicator
+from sloburn.slo.timed import slice_ns_of
 
 _SLO_LABELS = (naming.LABEL_SLO, naming.LABEL_SERVICE, naming.LABEL_GROUP)
 BUILD = "sloburn_build"
+_TRACE_ID, _SPAN_ID = re.compile(r"[0-9a-f]{32}"), re.compile(r"[0-9a-f]{16}")
 
 
 class TallyKind(StrEnum):
@@ -71,20 +76,6 @@ def render_metrics(
     return content_type, encode(_Families(snapshot, tuple(tally_samples)))
 
 
-def group_label(group: Iterable[tuple[str, str]]) -> str:
-    r"""Write a group as one label value: ``k=v,k2=v2``; empty without groups.
-
-    A comma, an equals sign or a backslash inside a name or value gets a backslash, so no two groups look alike.
-    """
-    return ",".join(f"{_escaped(key)}={_escaped(value)}" for key, value in group)
-
-
-def _escaped(text: str) -> str:
-    for special in ("\\", ",", "="):
-        text = text.replace(special, f"\\{special}")
-    return clean(text)
-
-
 @dataclass(frozen=True, slots=True)
 class _Families(Collector):
     snapshot: Snapshot | None
@@ -95,6 +86,7 @@ class _Families(Collector):
         if self.snapshot is not None:
             yield from _slo_families(self.snapshot.statuses)
             yield _items(self.snapshot)
+            yield from [_lost(self.snapshot)] if self.snapshot.lost else []
         yield from _tally_families(self.tally_samples)
 
 
@@ -114,29 +106,48 @@ def _slo_families(statuses: Sequence[SloStatus]) -> Iterator[Metric]:
     yield _burns(statuses)
     yield _alert_states(statuses)
     yield _slo_states(statuses)
+    yield from _gaps(statuses)
 
 
 def _labels(status: SloStatus) -> list[str]:
-    return [clean(status.slo.name), clean(status.slo.service), group_label(status.group)]
+    return [clean(status.slo.name), clean(status.slo.service), naming.group_label(status.group)]
 
 
 def _events(statuses: Sequence[SloStatus]) -> Metric:
     labels = (*_SLO_LABELS, naming.LABEL_OUTCOME)
     family = CounterMetricFamily(naming.EVENTS_TOTAL, "Events ever counted.", labels=labels)
     for status in statuses:
+        if isinstance(status.slo.indicator, WeightedIndicator):
+            continue  # the sum of its members' events has another ratio than the SLO
         family.add_metric([*_labels(status), "good"], status.lifetime.good)
-        family.add_metric([*_labels(status), "bad"], status.lifetime.bad)
+        family.add_metric([*_labels(status), "bad"], status.lifetime.bad, exemplar=exemplar_of(status))
     return family
+
+
+def exemplar_of(status: SloStatus) -> Exemplar | None:
+    """Return the newest failing trace as an exemplar of the bad events; None if none is known.
+
+    Only ids of W3C Trace Context are let through, so names and values together have 63 characters: OpenMetrics 1.0,
+    "Exemplars", allows 128. The classic text format has no exemplars and leaves them out.
+    """
+    for trace in status.failing:
+        if _TRACE_ID.fullmatch(trace.trace_id) and _SPAN_ID.fullmatch(trace.span_id):
+            seconds, rest = divmod(trace.at_unix_nano, SECOND)
+            return Exemplar({"trace_id": trace.trace_id, "span_id": trace.span_id}, 1, Timestamp(seconds, rest))
+    return None
 
 
 def _promises(statuses: Sequence[SloStatus]) -> Iterator[Metric]:
     objective = _gauge(naming.OBJECTIVE_RATIO, "Share of events that must be good.")
     period = _gauge(naming.PERIOD_SECONDS, "Length of the period that runs.")
+    slices = _gauge(naming.SLICE_SECONDS, "Length of the slices of time that are counted; absent where events are.")
     for status in statuses:
+        _add(slices, _labels(status), Fraction(slice_ns_of(status.slo.indicator), SECOND) or None)
         objective.add_metric(_labels(status), float(status.slo.objective))
         period.add_metric(_labels(status), status.slo.period.length_ns / SECOND)
     yield objective
     yield period
+    yield slices
 
 
 def _ratios(statuses: Sequence[SloStatus]) -> Iterator[Metric]:
@@ -145,11 +156,17 @@ def _ratios(statuses: Sequence[SloStatus]) -> Iterator[Metric]:
         naming.BUDGET_REMAINING_RATIO,
         "Share of the error budget that is left, below zero once overspent; absent without events.",
     )
+    seconds = _gauge(
+        naming.BUDGET_REMAINING_SECONDS,
+        "How long a total outage may still last at the current traffic, or time may still be bad; absent if unknown.",
+    )
     for status in statuses:
         _add(sli, _labels(status), status.sli)
         _add(remaining, _labels(status), status.budget_remaining)
+        _add(seconds, _labels(status), None if status.outage_ns is None else Fraction(status.outage_ns, SECOND))
     yield sli
     yield remaining
+    yield seconds
 
 
 def _burns(statuses: Sequence[SloStatus]) -> Metric:
@@ -163,12 +180,16 @@ def _burns(statuses: Sequence[SloStatus]) -> Metric:
 
 def _alert_states(statuses: Sequence[SloStatus]) -> Metric:
     family = _gauge(
-        naming.ALERT_STATE, "1 for the state of the alert, else 0.", naming.LABEL_SEVERITY, naming.LABEL_STATE
+        naming.ALERT_STATE,
+        "1 for the state of the alert, else 0.",
+        naming.LABEL_SEVERITY,
+        naming.LABEL_ALERT,
+        naming.LABEL_STATE,
     )
     for status in statuses:
         for alert in status.alerts:
             for state in AlertState:
-                labels = [*_labels(status), alert.severity.value, state.value]
+                labels = [*_labels(status), alert.severity.value, alert.kind, state.value]
                 family.add_metric(labels, float(alert.state is state))
     return family
 
@@ -178,6 +199,31 @@ def _slo_states(statuses: Sequence[SloStatus]) -> Metric:
     for status in statuses:
         for state in SloState:
             family.add_metric([*_labels(status), state.value], float(status.state is state))
+    return family
+
+
+def _gaps(statuses: Sequence[SloStatus]) -> Iterator[Metric]:
+    """Yield what is missing and how far it can move the burn rates; absent where nothing is known to be missing."""
+    missing = _gauge(naming.MISSING_EVENTS, "The most events lost before they were counted.", naming.LABEL_WINDOW)
+    low = _gauge(naming.BURN_RATE_LOW, "Burn rate if every missing event was good.", naming.LABEL_WINDOW)
+    high = _gauge(naming.BURN_RATE_HIGH, "Burn rate if every missing event was bad.", naming.LABEL_WINDOW)
+    for status in statuses:
+        for one in status.incomplete.burns if status.incomplete else ():
+            labels = [*_labels(status), format_duration(one.length_ns)]
+            missing.add_metric(labels, one.missing)
+            low.add_metric(labels, float(one.burn.low))
+            high.add_metric(labels, float(one.burn.high))
+    yield from (family for family in (missing, low, high) if family.samples)
+
+
+def _lost(snapshot: Snapshot) -> Metric:
+    family = CounterMetricFamily(
+        naming.LOST_EVENTS_TOTAL,
+        "Events that never came, by service (empty if not known), signal and who lost them.",
+        labels=(naming.LABEL_SERVICE, naming.LABEL_SIGNAL, naming.LABEL_SOURCE),
+    )
+    for labels, count in sorted(snapshot.lost.items()):
+        family.add_metric([clean(label) for label in labels], count)
     return family
 
 

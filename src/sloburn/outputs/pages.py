@@ -102,6 +102,7 @@ class Pages:
         template = self._environment.get_template(f"live/{name}" if part else name)
         summary = summarize(snapshot)
         values |= {"at": snapshot.at_unix_nano, "time_scale": snapshot.time_scale, "summary": summary}
+        values["notices"] = snapshot.notices
         html = template.render(values | {"mood": mood(summary), "trace_href": self.trace_href})
         return clean(html).encode()
 
@@ -113,7 +114,7 @@ def mood(summary: Summary) -> Standing:
     found = (
         (summary.pages, Standing.PAGE),
         (summary.exhausted, Standing.EXHAUSTED),
-        (summary.burning, Standing.TICKET),
+        (summary.burning or summary.tickets, Standing.TICKET),
         (summary.silent, Standing.NO_DATA),
     )
     return next((standing for count, standing in found if count), Standing.OK)

@@ -8,8 +8,7 @@ from hashlib import blake2s
 from urllib.parse import quote
 
 from sloburn.outputs.charts import Spark, draw_spark
-from sloburn.outputs.exposition import group_label
-from sloburn.outputs.standing import Standing, by_urgency, fires, standing_of
+from sloburn.outputs.standing import Standing, burns, by_urgency, fires, standing_of
 from sloburn.outputs.wording import (
     NOTHING,
     burn_text,
@@ -22,8 +21,11 @@ from sloburn.outputs.wording import (
     window_text,
 )
 from sloburn.sli.status import SloStatus, Snapshot, Suspect
-from sloburn.slo.alerting import AlertState
-from sloburn.slo.model import Severity
+from sloburn.slo.alerting import AlertState, share_text
+from sloburn.slo.budget_time import budget_time_text
+from sloburn.slo.model import Severity, WeightedIndicator
+from sloburn.slo.naming import group_label
+from sloburn.slo.timed import nouns_of, slice_ns_of
 
 _TEXT_LIMIT = 160
 
@@ -146,7 +148,9 @@ def _key(status: SloStatus) -> str:
 
 
 def group_text(status: SloStatus) -> str:
-    """Return the group's names and values for people."""
+    """Return the group's names and values for people; of an SLO whose groups alert together also the whole has one."""
+    if status.slo.group_by and not status.group:
+        return "all groups"
     return clip(" · ".join(f"{key}={value}" for key, value in status.group), _TEXT_LIMIT)
 
 
@@ -157,10 +161,13 @@ def because(suspect: Suspect) -> str:
 
 def sli_figure(status: SloStatus) -> Figure:
     """Return the SLI with as many digits as its objective deserves."""
+    one, many = nouns_of(status.slo.indicator)
     if status.sli is None:
-        return Figure(text=NOTHING, title="no events in the period")
+        return Figure(text=NOTHING, title=f"no {many} in the period")
     count = status.count
-    title = f"{_exact(status.sli * 100)} %: {count.good:,} good of {count.total:,} events, {count.bad:,} bad"
+    title = (
+        f"{_exact(status.sli * 100)} %: {count.good:,} good of {count_text(count.total, one, many)}, {count.bad:,} bad"
+    )
     return Figure(text=percent_text(status.sli, sli_digits(status.slo.objective)), title=title, unit="%")
 
 
@@ -168,13 +175,25 @@ def budget_bar(status: SloStatus) -> BudgetBar:
     """Return what is left of the budget, as bar and number."""
     left = status.budget_remaining
     if left is None:
-        figure = Figure(text=NOTHING, title="no events in the period")
+        figure = Figure(text=NOTHING, title=f"no {nouns_of(status.slo.indicator)[1]} in the period")
         return BudgetBar(figure=figure, left="0%", overspent=False, known=False)
-    allowed = float(status.count.total * (1 - status.slo.objective))
-    spent = f"{status.count.bad:,} bad events of {allowed:,.1f} that {status.count.total:,} events allow"
-    figure = Figure(text=percent_text(left), title=f"{_exact(left * 100)} % left: {spent}", unit="%")
+    title = "; ".join(part for part in (f"{_exact(left * 100)} % left: {_spent(status)}", budget_time(status)) if part)
+    figure = Figure(text=percent_text(left), title=title, unit="%")
     filled = float(min(Fraction(1), max(Fraction(0), left)) * 100)
     return BudgetBar(figure=figure, left=f"{filled:.1f}%", overspent=left < 0, known=True)
+
+
+def _spent(status: SloStatus) -> str:
+    if isinstance(status.slo.indicator, WeightedIndicator):
+        return "the members' bad shares by their weights"
+    many = nouns_of(status.slo.indicator)[1]
+    allowed = float(status.count.total * (1 - status.slo.objective))
+    return f"{status.count.bad:,} bad {many} of {allowed:,.1f} that {status.count.total:,} {many} allow"
+
+
+def budget_time(status: SloStatus) -> str:
+    """Return what is left of the budget as time, for people; empty where that is not known."""
+    return budget_time_text(status.outage_ns, is_time=bool(slice_ns_of(status.slo.indicator)))
 
 
 def burn_figure(status: SloStatus) -> Figure:
@@ -183,9 +202,10 @@ def burn_figure(status: SloStatus) -> Figure:
         return Figure(text=NOTHING, title="no alert windows")
     pair = status.pairs[0]
     window = window_text(pair.window.long_ns)
+    one, many = nouns_of(status.slo.indicator)
     if pair.long_burn is None:
-        return Figure(text=NOTHING, title=f"no events in the last {window}")
-    counts = f"{pair.long.bad:,} bad of {count_text(pair.long.total, 'event', 'events')} in the last {window}"
+        return Figure(text=NOTHING, title=f"no {many} in the last {window}")
+    counts = f"{pair.long.bad:,} bad of {count_text(pair.long.total, one, many)} in the last {window}"
     return Figure(text=burn_text(pair.long_burn), title=f"{_exact(pair.long_burn)} times the budget's pace: {counts}")
 
 
@@ -207,11 +227,19 @@ def gone_figure(status: SloStatus) -> Figure:
 
 
 def _remark(status: SloStatus, standing: Standing) -> str:
+    missing = f"up to {status.incomplete.missing:,} missing" if status.incomplete else ""
+    return " · ".join(part for part in (_plight(status, standing), missing) if part)
+
+
+def _plight(status: SloStatus, standing: Standing) -> str:
     firing = next((severity for severity in Severity if fires(status, severity)), None)
     if standing is Standing.NO_DATA:
         return f"{firing.value} frozen" if firing else "alerts frozen"
     if standing is Standing.EXHAUSTED and firing:
         return f"{firing.value} firing"
+    low = [alert for alert in status.alerts if alert.left is not None and alert.state is AlertState.FIRING]
+    if low and not burns(status):
+        return f"at most {share_text(min(filter(None, (alert.left for alert in low)), default=Fraction(0)))} % left"
     pending = [alert.severity.value for alert in status.alerts if alert.state is AlertState.PENDING]
     return f"{pending[0]} pending" if pending else ""
 

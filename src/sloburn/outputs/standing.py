@@ -38,7 +38,7 @@ _CALM = {SloState.OK: Standing.OK, SloState.NO_TRAFFIC: Standing.NO_TRAFFIC}
 
 
 def fires(status: SloStatus, severity: Severity) -> bool:
-    """Tell whether the alert of this severity is firing."""
+    """Tell whether an alert of this severity is firing."""
     return any(alert.severity is severity and alert.state is AlertState.FIRING for alert in status.alerts)
 
 
@@ -73,8 +73,9 @@ def outlook_of(status: SloStatus) -> Outlook:
 
 
 def burns(status: SloStatus) -> bool:
-    """Tell whether an alert of this SLO is firing."""
-    return status.state is SloState.BURNING or any(fires(status, severity) for severity in Severity)
+    """Tell whether a burn alert of this SLO is firing; a budget alert says that it burned."""
+    firing = (alert for alert in status.alerts if alert.state is AlertState.FIRING)
+    return status.state is SloState.BURNING or any(alert.left is None for alert in firing)
 
 
 def by_urgency(statuses: Iterable[SloStatus]) -> list[SloStatus]:
@@ -153,10 +154,9 @@ def _line(slos: int, burning: int, exhausted: int, silent: int, pages: int, tick
         (silent, "has no data", "have no data"),
     )
     parts = [(count, one if count == 1 else many) for count, one, many in troubles if count]
+    loud = [f"{n} {word}{'s'[: n != 1]}" for n, word in ((pages, "page"), (tickets, "ticket")) if n]
     if not parts:
-        return "The SLO holds" if slos == 1 else f"All {slos} SLOs hold"
+        return " · ".join(["The SLO holds" if slos == 1 else f"All {slos} SLOs hold", *loud])
     (first, verb), rest = parts[0], parts[1:]
     line = f"{first} of {slos} {'SLO' if slos == 1 else 'SLOs'} {verb}"
-    loud = ((pages, "page"), (tickets, "ticket"))
-    extra = [f"{count} {verb}" for count, verb in rest] + [f"{n} {word}{'s'[: n != 1]}" for n, word in loud if n]
-    return " · ".join([line, *extra])
+    return " · ".join([line, *(f"{count} {verb}" for count, verb in rest), *loud])

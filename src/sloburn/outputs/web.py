@@ -15,6 +15,7 @@ from starlette.routing import Route
 from sloburn.outputs import api, stream
 from sloburn.outputs.assets import load_assets
 from sloburn.outputs.board import Board
+from sloburn.outputs.desk import Desk, Writing
 from sloburn.outputs.detail import find_status
 from sloburn.outputs.exposition import TallySample, render_metrics
 from sloburn.outputs.headers import SECURITY_HEADERS, SecurityHeaders
@@ -27,17 +28,20 @@ _FRESH = {"Cache-Control": "no-cache"}
 _FOREVER = {"Cache-Control": "public, max-age=31536000, immutable"}
 
 
-def page_app(board: Board, *, tallies: Tallies = tuple, settings: PageSettings | None = None) -> Starlette:
+def page_app(
+    board: Board, *, tallies: Tallies = tuple, settings: PageSettings | None = None, desk: Desk | None = None
+) -> Starlette:
     """Build the application that serves page, API, stream, exposition and health.
 
     Args:
         board: Where the engine hangs its snapshots.
         tallies: What else `/metrics` shows; called at each scrape.
         settings: What the pages must know beside the snapshot.
+        desk: Takes what is written through the API; None where it only reads.
     """
     site = _Site(board, tallies, settings or PageSettings())
     return Starlette(
-        routes=site.routes(),
+        routes=[*site.routes(), *Writing(board, desk).routes()],
         middleware=[Middleware(SecurityHeaders), Middleware(GZipMiddleware, compresslevel=5)],
         exception_handlers={HTTPException: site.failed, Exception: site.failed},
     )

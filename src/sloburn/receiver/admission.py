@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 from sloburn.clock import monotonic
 from sloburn.errors import BodyTooLarge
-from sloburn.otlp.signal import Encoding, Signal
+from sloburn.otlp.signal import Compression, Encoding, Signal
+from sloburn.otlp.zstd import unzstd
 from sloburn.receiver.answers import UNFORESEEN, Answer, answer_to
 from sloburn.receiver.inflate import inflate
 from sloburn.receiver.intake import Intake, Receipt
 from sloburn.receiver.limits import Hold, Limits, Pending
 from sloburn.receiver.tally import Tally, Wire
+from sloburn.receiver.turns import Turns
 
 log = logging.getLogger("sloburn.receiver")
 
+Inflater = Callable[[bytes, int, Callable[[int], None]], bytes]
+
+_INFLATERS: dict[Compression, Inflater] = {Compression.GZIP: inflate, Compression.ZSTD: unzstd}
+
+INSIDE_BYTES = 4 * 1024 * 1024  # what the intake works on at once: a request whose turn is next waits no longer
 _INFLATE_INLINE_BYTES = 16 * 1024  # more would stall the event loop for too long: it may grow a thousandfold
 _LOG_EVERY_SECONDS = 10.0
 
@@ -34,21 +42,29 @@ class Admission:
         self.limits = limits
         self.pending = Pending(limits.max_pending_bytes)
         self._intake = intake
+        self._turns = Turns(INSIDE_BYTES)
         self._wire = wire
         self._tally = tally
         self._quiet_until = 0.0
 
-    async def take(self, signal: Signal, encoding: Encoding, body: bytes, *, gzip: bool, hold: Hold) -> Receipt:
-        """Inflate a body if it is gzip, and hand it to the intake.
+    async def take(
+        self, signal: Signal, encoding: Encoding, body: bytes, *, compression: Compression, hold: Hold
+    ) -> Receipt:
+        """Inflate a body if it is compressed, and hand it to the intake when it is its sender's turn.
 
         Raises:
             TelemetryError: It cannot be taken.
             StorageError: It could not be stored.
         """
         self.check_size(len(body))
-        if gzip:
-            body = await self._inflate(body, hold)
-        return await self._intake.submit(signal, encoding, body)
+        if compression is not Compression.NONE:
+            body = await self._inflate(body, _INFLATERS[compression], hold)
+        size = len(body)
+        await self._turns.enter(hold.sender, size)
+        try:
+            return await self._intake.submit(signal, encoding, body)
+        finally:
+            self._turns.leave(size)
 
     def check_size(self, size_bytes: int) -> None:
         """Refuse a body that is over the limit.
@@ -73,9 +89,9 @@ class Admission:
                 log.error("a request failed in a way that nobody foresaw (%d so far)", seen, exc_info=error)
         return answer
 
-    async def _inflate(self, body: bytes, hold: Hold) -> bytes:
+    async def _inflate(self, body: bytes, inflater: Inflater, hold: Hold) -> bytes:
         """Inflate small bodies here and others in a worker thread."""
         limit = self.limits.max_body_bytes
         if len(body) <= _INFLATE_INLINE_BYTES:
-            return inflate(body, limit, hold.grow)
-        return await asyncio.to_thread(inflate, body, limit, hold.grow)
+            return inflater(body, limit, hold.grow)
+        return await asyncio.to_thread(inflater, body, limit, hold.grow)

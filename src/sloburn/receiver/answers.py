@@ -57,7 +57,9 @@ WRONG_TYPE = Answer(
     code=Code.INVALID_ARGUMENT,
     headers=(("Accept-Post", "application/x-protobuf, application/json"),),
 )
-WRONG_ENCODING = Answer(http_status=415, code=Code.INVALID_ARGUMENT, headers=(("Accept-Encoding", "gzip, identity"),))
+WRONG_ENCODING = Answer(
+    http_status=415, code=Code.INVALID_ARGUMENT, headers=(("Accept-Encoding", "gzip, identity, zstd"),)
+)
 NO_TOKEN = Answer(http_status=401, code=Code.UNAUTHENTICATED, headers=(("WWW-Authenticate", "Bearer"),))
 TOO_SLOW = Answer(http_status=503, code=Code.UNAVAILABLE, retry_after_seconds=1)
 UNFORESEEN = Answer(http_status=503, code=Code.UNAVAILABLE, retry_after_seconds=5)

@@ -8,9 +8,9 @@ from typing import NoReturn, TypeAlias
 import grpc
 from grpc import aio
 
-from sloburn.errors import ConfigError
+from sloburn.errors import ConfigError, MalformedBody
 from sloburn.otlp import answer as wire_answer
-from sloburn.otlp.signal import Encoding, Signal
+from sloburn.otlp.signal import Compression, Encoding, Signal
 from sloburn.receiver.admission import Admission
 from sloburn.receiver.answers import NO_TOKEN, Code, Refused, explanation
 from sloburn.receiver.auth import Auth
@@ -137,10 +137,11 @@ class _GrpcReceiver:
         """Check the token, hand the body over, and return the answer."""
         if self._auth and not self._auth.allows(_authorization(context)):
             raise Refused(NO_TOKEN, "expected the metadata authorization: Bearer with this receiver's token")
-        gzip = request.startswith(_GZIP_MAGIC)  # no protobuf begins so: 0x1f would be wire type 7, which does not exist
-        with self._admission.pending.hold() as hold:
+        # No protobuf begins so: 0x1f would be wire type 7, which does not exist.
+        compression = Compression.GZIP if request.startswith(_GZIP_MAGIC) else Compression.NONE
+        with self._admission.pending.hold(_sender(context)) as hold:
             hold.grow(len(request))
-            receipt = await self._admission.take(signal, Encoding.PROTOBUF, request, gzip=gzip, hold=hold)
+            receipt = await self._admission.take(signal, Encoding.PROTOBUF, request, compression=compression, hold=hold)
         return wire_answer.accepted(signal, Encoding.PROTOBUF, receipt.rejected, receipt.message)
 
     async def _abort(self, signal: Signal, context: Context, error: Exception) -> NoReturn:
@@ -148,12 +149,18 @@ class _GrpcReceiver:
         answer, message = self._admission.answer(error), explanation(error)
         self._admission.count(signal, answer.code.name)
         retry = answer.retry_after_seconds
-        details = wire_answer.status(Encoding.PROTOBUF, answer.code, message, retry)
+        is_bad_data = isinstance(error, MalformedBody)
+        details = wire_answer.status(Encoding.PROTOBUF, answer.code, message, retry, is_bad_data=is_bad_data)
         trailing: list[tuple[str, str | bytes]] = [("grpc-status-details-bin", details)]
         if retry is not None:  # where OpenTelemetry's Python exporter looks for it
             trailing.append(("google.rpc.retryinfo-bin", wire_answer.retry_info(retry)))
         await context.abort(_STATUSES[answer.code], message, tuple(trailing))
         raise AssertionError("abort raises")
+
+
+def _sender(context: Context) -> str:
+    """Return the address of the peer without its port: ``ipv4:10.0.0.7``."""
+    return context.peer().rpartition(":")[0]
 
 
 def _authorization(context: Context) -> str | None:

@@ -14,8 +14,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from sloburn.errors import MalformedBody
 from sloburn.otlp import answer as wire_answer
-from sloburn.otlp.signal import Encoding, Signal
+from sloburn.otlp.signal import Compression, Encoding, Signal
 from sloburn.receiver.admission import Admission
 from sloburn.receiver.answers import (
     NO_TOKEN,
@@ -87,15 +88,17 @@ class _HttpReceiver:
         """Check what surrounds the body, read it, and hand it over."""
         if self._auth and not self._auth.allows(request.headers.get("authorization")):
             raise Refused(NO_TOKEN, "expected the header Authorization: Bearer with this receiver's token")
-        encoding, gzip = _encoding(request), _is_gzip(request)
-        with self._admission.pending.hold() as hold:
+        encoding, compression = _encoding(request), _compression(request)
+        with self._admission.pending.hold(request.client.host if request.client else "") as hold:
             body = await self._read(request, hold)
-            return await self._admission.take(signal, encoding, body, gzip=gzip, hold=hold)
+            return await self._admission.take(signal, encoding, body, compression=compression, hold=hold)
 
     async def _read(self, request: Request, hold: Hold) -> bytes:
         """Return the body; stop at the limit instead of reading on."""
         announced = request.headers.get("content-length", "")
-        self._admission.check_size(int(announced) if announced.isdecimal() else 0)
+        expected = int(announced) if announced.isdecimal() else 0
+        self._admission.check_size(expected)
+        hold.expect(expected)
         seconds = self._admission.limits.read_seconds
         try:
             async with asyncio.timeout(seconds):
@@ -123,7 +126,13 @@ class _HttpReceiver:
         """Return the answer to an error, in the encoding of the request if that is known."""
         answer = self._admission.answer(error)
         encoding = _known_encoding(request) or Encoding.JSON
-        body = wire_answer.status(encoding, answer.code, explanation(error), answer.retry_after_seconds)
+        body = wire_answer.status(
+            encoding,
+            answer.code,
+            explanation(error),
+            answer.retry_after_seconds,
+            is_bad_data=isinstance(error, MalformedBody),
+        )
         response = Response(body, answer.http_status, dict(answer.headers), encoding.value)
         if answer.retry_after_seconds is not None:
             response.headers["Retry-After"] = str(answer.retry_after_seconds)
@@ -152,9 +161,11 @@ def _encoding(request: Request) -> Encoding:
     return encoding
 
 
-def _is_gzip(request: Request) -> bool:
-    """Return whether the body is compressed; refuse what is neither gzip nor plain."""
-    named = request.headers.get("content-encoding", "").strip().lower()
-    if named not in ("", "identity", "gzip"):
-        raise Refused(WRONG_ENCODING, f"Content-Encoding: expected gzip or identity, found {named}")
-    return named == "gzip"
+def _compression(request: Request) -> Compression:
+    """Return how the body is compressed; refuse what cannot be inflated."""
+    named = request.headers.get("content-encoding", "").strip().lower() or Compression.NONE
+    found = next((compression for compression in Compression if compression == named), None)
+    if found is None:
+        expected = ", ".join(sorted(Compression))
+        raise Refused(WRONG_ENCODING, f"Content-Encoding: expected one of {expected}, found {named}")
+    return found

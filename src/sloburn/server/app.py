@@ -12,8 +12,9 @@ from pathlib import Path
 from sloburn.alerts.sender import AlertmanagerSender
 from sloburn.clock import Clock
 from sloburn.errors import ConfigError
-from sloburn.otlp.anyvalue import any_value
 from sloburn.outputs.board import Board
+from sloburn.outputs.desk import Desk
+from sloburn.outputs.exposition import TallySample
 from sloburn.outputs.pages import PageSettings
 from sloburn.outputs.web import page_app
 from sloburn.receiver.grpc import GrpcServer, start_grpc
@@ -22,15 +23,15 @@ from sloburn.receiver.intake import Intake
 from sloburn.receiver.tally import Tally
 from sloburn.server.config import Address, ProcessorConfig
 from sloburn.server.door import Door, make_door
+from sloburn.server.keeper import Keeper
 from sloburn.server.listeners import HttpServer, bind, bound_to
 from sloburn.server.pipeline import Pipeline
-from sloburn.server.records import Scribe
-from sloburn.server.recovery import restore
-from sloburn.server.samples import alert_samples, request_samples, seen_samples
-from sloburn.server.storage import Store
-from sloburn.sli.engine import Engine
+from sloburn.server.reload import Reloader, reload_samples
+from sloburn.server.samples import alert_samples, request_samples, seen_samples, store_samples
 from sloburn.sli.status import Snapshot
+from sloburn.slo.annotation import Annotation
 from sloburn.spec import load_slos
+from sloburn.spec.files import content_digest
 
 log = logging.getLogger("sloburn.server")
 
@@ -59,14 +60,15 @@ async def serve(config: ProcessorConfig, clock: Clock, announce: Callable[[Addre
         SpecError: An SLO document is wrong.
         StorageError: The store cannot be used.
     """
-    engine, store, scribe = open_engine(config, clock)
+    digest = content_digest(config.slos)
+    keeper = open_keeper(config, clock)
     try:
-        await _serve(config, clock, engine, store, scribe, announce)
+        await _serve(config, clock, keeper, digest, announce)
     finally:
-        store.close()
+        keeper.store.close()
 
 
-def open_engine(config: ProcessorConfig, clock: Clock) -> tuple[Engine, Store, Scribe]:
+def open_keeper(config: ProcessorConfig, clock: Clock) -> Keeper:
     """Read the SLOs and bring an engine to where the store is.
 
     Raises:
@@ -80,24 +82,19 @@ def open_engine(config: ProcessorConfig, clock: Clock) -> tuple[Engine, Store, S
     for slo in slos:
         for note in slo.alerting.notes:
             log.warning("%s: %s", slo.name, note)
-    store = Store(config.data, clock.now_unix_nano())
-    engine = Engine(slos, any_value, epoch=store.epoch, time_scale=config.time_scale)
-    try:
-        scribe, applied = restore(engine, store)
-    except BaseException:
-        store.close()
-        raise
-    log.info("%d SLOs; %s holds %d commits since its last checkpoint", len(slos), config.data, applied)
-    return engine, store, scribe
+    keeper = Keeper(
+        config.data,
+        slos,
+        clock.now_unix_nano(),
+        time_scale=config.time_scale,
+        our_exporters=config.collector_exporters,
+    )
+    log.info("%d SLOs; %s holds %d commits since its last checkpoint", len(slos), config.data, keeper.applied)
+    return keeper
 
 
 async def _serve(
-    config: ProcessorConfig,
-    clock: Clock,
-    engine: Engine,
-    store: Store,
-    scribe: Scribe,
-    announce: Callable[[Addresses], None],
+    config: ProcessorConfig, clock: Clock, keeper: Keeper, digest: bytes, announce: Callable[[Addresses], None]
 ) -> None:
     loop = asyncio.get_running_loop()
     board, tally, door = Board(), Tally(), make_door(config)
@@ -105,7 +102,8 @@ async def _serve(
     def publish(snapshot: Snapshot) -> None:
         loop.call_soon_threadsafe(board.publish, snapshot)
 
-    pipeline = Pipeline(engine, store, scribe, clock, publish)
+    pipeline = Pipeline(keeper, clock, publish)
+    reloader = Reloader(config.slos, keeper.slos, digest, pipeline, clock, watches=config.watch)
     otlp_app = otlp_http_app(pipeline, limits=door.limits, tally=tally, auth=door.auth)
     sender = AlertmanagerSender(config.alertmanager, config.page_url)
     otlp_socket, page_socket = bind(config.otlp_http, "otlp_http"), bind(config.listen, "listen")
@@ -116,9 +114,11 @@ async def _serve(
         tallies=lambda: (
             *request_samples(tally),
             *alert_samples(sender),
-            *seen_samples(engine.seen, clock.now_unix_nano()),
+            *_keeper_samples(keeper, pipeline, clock),
+            *reload_samples(reloader),
         ),
         settings=PageSettings(otlp_endpoint=bound, trace_url=config.trace_url),
+        desk=_desk(pipeline, door, clock),
     )
     servers = {
         HttpServer(otlp_app, door.tls.context() if door.tls else None): otlp_socket,
@@ -129,13 +129,26 @@ async def _serve(
     telling = asyncio.create_task(_tell(sender, board))
     running = {server: asyncio.create_task(server.serve(sockets=[sock])) for server, sock in servers.items()}
     otlp_grpc = Address(config.otlp_grpc.host, grpc_server.port)
+    reloading = asyncio.create_task(reloader.run())
     announce(Addresses(listen=bound_to(page_socket), otlp_http=bound_to(otlp_socket), otlp_grpc=otlp_grpc))
     await _until_stopped(loop)
+    reloading.cancel()
     board.close()
     await telling
     await asyncio.gather(grpc_server.stop(GRPC_GRACE_SECONDS), *(server.stop(task) for server, task in running.items()))
     await asyncio.to_thread(pipeline.stop)
     log.info("stopped; everything that was acknowledged is stored")
+
+
+def _desk(pipeline: Pipeline, door: Door, clock: Clock) -> Desk:
+    async def annotate(annotation: Annotation) -> Annotation:
+        return await pipeline.between(lambda keeper: keeper.annotate(annotation))
+
+    return Desk(
+        annotate=annotate,
+        allows=door.auth.allows if door.auth else lambda _: True,
+        now=clock.now_unix_nano,
+    )
 
 
 async def _tell(sender: AlertmanagerSender, board: Board) -> None:
@@ -153,6 +166,11 @@ async def _start_grpc(config: ProcessorConfig, intake: Intake, tally: Tally, doo
         auth=door.auth,
         tls=door.tls,
     )
+
+
+def _keeper_samples(keeper: Keeper, pipeline: Pipeline, clock: Clock) -> list[TallySample]:
+    """Return how engine and store are."""
+    return [*seen_samples(keeper.engine.seen, clock.now_unix_nano()), *store_samples(pipeline, keeper)]
 
 
 async def _until_stopped(loop: asyncio.AbstractEventLoop) -> None:

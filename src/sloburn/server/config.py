@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from sloburn.errors import ConfigError, Problem
+from sloburn.sli.loss_points import OUR_EXPORTERS
 from sloburn.spec.cursor import Cursor
 from sloburn.spec.syntax import compose
 
 PREFIX = "SLOBURN_"
 MAX_PORT = 65535
 
-_LISTS = ("slos", "alertmanager")
+_LISTS = ("slos", "alertmanager", "collector_exporters")
 MAX_TIME_SCALE = 3600
 
 
@@ -38,6 +39,7 @@ class ProcessorConfig:
 
     Args:
         slos: SLO documents, and folders of them.
+        watch: Read the SLO documents again when they change; else only SIGHUP does.
         data: Folder of the store.
         otlp_http: Where OTLP/HTTP is received.
         otlp_grpc: Where OTLP/gRPC is received.
@@ -51,9 +53,12 @@ class ProcessorConfig:
         trace_url: Address of a trace in a trace viewer, with ``{trace_id}`` in it, for links on the page.
         max_body_bytes: Largest request taken, before and after inflation.
         time_scale: How many times faster than written every window runs; 1 in production.
+        collector_exporters: Patterns of the names of a Collector's exporters that send to us: what they report as lost
+            is missing here.
     """
 
     slos: tuple[Path, ...] = ()
+    watch: bool = True
     data: Path = Path("sloburn-data")
     otlp_http: Address = Address("127.0.0.1", 4318)
     otlp_grpc: Address = Address("127.0.0.1", 4317)
@@ -67,6 +72,7 @@ class ProcessorConfig:
     trace_url: str = ""
     max_body_bytes: int = 64 * 1024 * 1024
     time_scale: int = 1
+    collector_exporters: tuple[str, ...] = OUR_EXPORTERS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,6 +211,13 @@ def _paths(setting: Setting) -> tuple[Path, ...]:
     return tuple(setting.base / text.strip() for text in setting.texts)
 
 
+def _names(setting: Setting) -> tuple[str, ...]:
+    names = tuple(text.strip() for text in setting.texts)
+    if not names or not all(names):
+        raise ValueError("found nothing; expected names of a Collector's exporters, such as otlp_http/sloburn")
+    return names
+
+
 def _whole(least: int, most: int) -> Callable[[Setting], int]:
     def read(setting: Setting) -> int:
         text = _one(setting)
@@ -215,8 +228,16 @@ def _whole(least: int, most: int) -> Callable[[Setting], int]:
     return read
 
 
+def _yes_or_no(setting: Setting) -> bool:
+    text = _one(setting)
+    if text not in ("true", "false"):
+        raise ValueError(f"found {text!r}; expected true or false")
+    return text == "true"
+
+
 _READERS: dict[str, Callable[[Setting], object]] = {
     "slos": _paths,
+    "watch": _yes_or_no,
     "data": _path,
     "otlp_http": _address,
     "otlp_grpc": _address,
@@ -230,6 +251,7 @@ _READERS: dict[str, Callable[[Setting], object]] = {
     "trace_url": lambda setting: _trace_url(_one(setting)),
     "max_body_bytes": _whole(1024, 2**31 - 1),
     "time_scale": _whole(1, MAX_TIME_SCALE),
+    "collector_exporters": _names,
 }
 
 

@@ -14,9 +14,9 @@ from typing import Any
 
 from sloburn.duration import format_duration, parse_duration
 from sloburn.errors import SloburnError
-from sloburn.outputs.exposition import group_label
 from sloburn.sli.status import SloState
 from sloburn.slo import naming
+from sloburn.slo.naming import group_label
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 
@@ -123,7 +123,7 @@ def ask_processor(address: str, timeout: float) -> tuple[Standing, ...]:
     Raises:
         CannotTell: It does not answer, or has not evaluated anything yet.
     """
-    document = _get(f"{address.rstrip('/')}/api/v1/slos", timeout)
+    document = get_json(f"{address.rstrip('/')}/api/v1/slos", timeout)
     try:
         return tuple(_of_processor(slo) for slo in document["slos"])
     except (KeyError, TypeError, ValueError) as error:
@@ -184,7 +184,7 @@ def _key(labels: Mapping[str, str]) -> tuple[str, str]:
 def _query(address: str, name: str, timeout: float) -> list[tuple[Mapping[str, str], Fraction]]:
     """Return the series of a metric by Prometheus' HTTP API, "Instant queries"."""
     query = urllib.parse.urlencode({"query": name})
-    document = _get(f"{address.rstrip('/')}/api/v1/query?{query}", timeout)
+    document = get_json(f"{address.rstrip('/')}/api/v1/query?{query}", timeout)
     try:
         series = [(one["metric"], one["value"][1]) for one in document["data"]["result"]]
         return [(labels, Fraction(value)) for labels, value in series if math.isfinite(float(value))]
@@ -196,7 +196,16 @@ def _ratio(value: float | None) -> Fraction | None:
     return None if value is None else Fraction(str(value))  # the decimal that was written, not the float nearest to it
 
 
-def _get(url: str, timeout: float) -> Any:  # noqa: ANN401  what JSON is
+def get_json(url: str, timeout: float) -> Any:  # noqa: ANN401  what JSON is
+    """Return what an address answers, as JSON.
+
+    Args:
+        url: The address.
+        timeout: Longest wait, seconds.
+
+    Raises:
+        CannotTell: It does not answer, or with an error.
+    """
     if not url.startswith(("http://", "https://")):
         raise CannotTell(f"{url} is no address; expected one like http://127.0.0.1:4321")
     try:

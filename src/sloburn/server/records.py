@@ -6,24 +6,29 @@ import json
 import struct
 from array import array
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 from sloburn.errors import StorageCorrupt
+from sloburn.server.states import move_of, series_state
 from sloburn.sli.block import Block
 from sloburn.sli.commit import Commit
 from sloburn.sli.dedupe import SPAN_KEY_BYTES, pack_keys
 from sloburn.sli.engine import Engine
+from sloburn.sli.exponential import Layout
+from sloburn.sli.ledger import Ledger
+from sloburn.sli.losses import Channel
 from sloburn.sli.outcome import Outcome
 from sloburn.sli.series import Series, SeriesKey
 from sloburn.sli.status import FailingTrace
 from sloburn.sli.temporality import StreamState
-from sloburn.slo.alerting import Alert, AlertState
-from sloburn.slo.model import Severity
 
 _FAILING = tuple(field.name for field in fields(FailingTrace))
 _PILE = struct.Struct("<qI")  # the slice of a pile of span keys, and how many follow
 _STREAM = struct.Struct("<QQHH")  # start, time, bounds, values
+_LAYOUT = struct.Struct("<hid")  # of an exponential histogram: scale, offset, zero threshold
+_MOST_EVENTS = 2**63 - 1
+_EXPONENTIAL = 0xFFFF  # in place of the number of bounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +63,7 @@ class Checkpoint:
     faded: list[tuple[int]]
     streams: list[tuple[bytes, bytes]]
     ended: list[tuple[bytes]]
+    heard: list[tuple[str, int]]
 
 
 class Scribe:
@@ -70,14 +76,37 @@ class Scribe:
         engine: Whose commits.
         named: Numbers of the series that the store knows.
         evidence: Numbers of the bad events that the store holds.
+        left: Those of them that belong to series that no SLO reads any more.
     """
 
-    def __init__(self, engine: Engine, named: Iterable[int] = (), evidence: Iterable[int] = ()) -> None:
+    def __init__(
+        self, engine: Engine, named: Iterable[int] = (), evidence: Iterable[int] = (), left: Iterable[int] = ()
+    ) -> None:
         self._engine = engine
         self._named = set(named)
         self._told: set[int] = set()
+        self._moves = {engine.groups.number(key): move_of(one) for key, one in engine.counted()}
         self._evidence = set(evidence)
+        self._left = set(left)
         self._new: tuple[set[int], set[int]] = (set(), set())
+
+    def serve(self, engine: Engine) -> None:
+        """Write the commits of another engine from now on, which took over all that this one counted.
+
+        Everything must be in a checkpoint.
+        """
+        self._left |= {number for one in self._engine.series.values() for number, _ in one.failing}
+        self._engine = engine
+        self._told.clear()
+
+    def forget(self, series: Iterable[int], evidence: Iterable[int]) -> None:
+        """Note that some series were deleted, and what else of bad events belongs to nobody any more."""
+        self._named.difference_update(series)
+        self._left.difference_update(evidence)
+
+    def name_of(self, number: int) -> str:
+        """Return the name of a series as the store has it."""
+        return write_series_key(self._engine.groups.key_of(number))
 
     def write(self, commit: Commit) -> tuple[str, bytes, bytes, bytes]:
         """Return the durable part of a commit, as `Row` has it; call `written` once it is durable."""
@@ -91,10 +120,12 @@ class Scribe:
             "evidence": [
                 [outcome.number, [*map(_failing_record, found)]] for outcome, found in commit.evidence.items()
             ],
+            "weights": [[outcome.number, weight] for outcome, weight in commit.weights.items()],
         }
         counts = array("q")
         for (outcome, at), events in commit.counts.items():
-            counts.extend((outcome.number, at, events))
+            # More is nobody's traffic: a hostile sender must not make a commit impossible.
+            counts.extend((outcome.number, at, min(events, _MOST_EVENTS)))
         return _dump(told) if any(told.values()) else "", counts.tobytes(), _streams(commit), _keys(commit)
 
     def written(self) -> None:
@@ -103,27 +134,43 @@ class Scribe:
         self._told |= told
         self._named |= named
 
-    def checkpoint(self, now: int) -> Checkpoint:
-        """Return what changed since the engine was last marked clean; call `kept` once it is durable."""
+    def checkpoint(self, now: int, *, whole: bool = False) -> Checkpoint:
+        """Return what changed since the engine was last marked clean; call `kept` once it is durable.
+
+        Args:
+            now: Nanoseconds since the epoch.
+            whole: Return everything instead, for a store that is still empty.
+        """
         engine = self._engine
         engine.settle()
+        if whole:
+            engine.mark_changed()
         series, blocks, gone = [], [], []
         held: dict[int, FailingTrace] = {}
-        for key, one in engine.series.items():
+        for key, one in engine.counted():
             number = engine.groups.number(key)
             held.update(one.failing)
-            touched = any(ring.dirty for ring in one.ledger.rings)
+            touched = whole or any(ring.dirty for ring in one.ledger.rings) or self._has_moved(number, one)
+            touched = touched or (isinstance(one, Series) and one.is_unsaved)
             gone += [(number, tier, block) for tier, block in one.ledger.prune(now)]
             if touched:
-                series.append((number, write_series_key(key), _dump(_series_state(one))))
-                blocks += _dirty_blocks(number, one)
+                series.append((number, write_series_key(key), series_state(one)))
+                blocks += dirty_blocks(number, one.ledger)
         fresh = [(number, _dump(_failing_record(held[number]))) for number in sorted(held.keys() - self._evidence)]
-        faded = [(number,) for number in sorted(self._evidence - held.keys())]
+        faded = [(number,) for number in sorted(self._evidence - held.keys() - self._left)]
         ended = [(key,) for key in engine.forget_streams(now)]
-        streams = [(key, _write_stream(engine.streams[key])) for key in sorted(engine.dirty_streams)]
+        streams = [(key, write_stream(engine.streams[key])) for key in sorted(engine.dirty_streams)]
         return Checkpoint(
-            series=series, blocks=blocks, gone=gone, evidence=fresh, faded=faded, streams=streams, ended=ended
-        )
+            series=series, blocks=blocks, gone=gone, evidence=fresh, faded=faded, streams=streams, ended=ended,
+            heard=[*engine.heard.items()],
+        )  # fmt: skip
+
+    def _has_moved(self, number: int, one: Series | Channel) -> bool:
+        """Tell whether a series became something else since it was last asked, without counting anything."""
+        move = move_of(one)
+        has_moved = self._moves.get(number, move) != move
+        self._moves[number] = move
+        return has_moved
 
     def kept(self, checkpoint: Checkpoint) -> None:
         """Note that a checkpoint is durable."""
@@ -134,21 +181,26 @@ class Scribe:
         self._named.update(number for number, _, _ in checkpoint.series)
 
 
-def _dirty_blocks(number: int, series: Series) -> list[tuple[int, int, int, bytes]]:
+def dirty_blocks(number: int, ledger: Ledger) -> list[tuple[int, int, int, bytes]]:
+    """Return what changed of a series' ledger as rows of the store."""
     return [
         (number, tier, block, ring.blocks[block].to_bytes())
-        for tier, ring in enumerate(series.ledger.rings)
+        for tier, ring in enumerate(ledger.rings)
         for block in sorted(ring.dirty)
     ]
 
 
 def _keys(commit: Commit) -> bytes:
-    piles = ((_PILE.pack(at, len(keys)), pack_keys(keys)) for at, keys in commit.seen.items() if keys)
-    return b"".join(part for pile in piles for part in pile)
+    return b"".join(write_keys(at, pack_keys(keys)) for at, keys in commit.seen.items() if keys)
+
+
+def write_keys(at: int, packed: bytes) -> bytes:
+    """Return packed keys of spans as `Row.seen` has them; `at` is the slice in which the spans ended."""
+    return _PILE.pack(at, len(packed) // SPAN_KEY_BYTES) + packed
 
 
 def _streams(commit: Commit) -> bytes:
-    return b"".join(part for key, state in commit.streams.items() for part in (key, _write_stream(state)))
+    return b"".join(part for key, state in commit.streams.items() for part in (key, write_stream(state)))
 
 
 def write_series_key(key: SeriesKey) -> str:
@@ -202,6 +254,8 @@ class Reader:
             self._outcomes[number] = self._engine.outcome(good, bad)
         for number, found in told["evidence"]:
             commit.evidence[self._outcomes[number]] = [read_failing(record) for record in found]
+        for number, weight in told.get("weights", ()):
+            commit.weigh(self._outcomes[number], weight)
         counts = array("q", row.counts)
         for number, at, events in zip(counts[0::3], counts[1::3], counts[2::3], strict=True):
             commit.count(self._outcomes[number], at, events)
@@ -244,37 +298,6 @@ def read_block(cells: bytes) -> Block:
         raise StorageCorrupt(f"a block cannot be read back: {error}") from error
 
 
-def restore_series(series: Series, text: str, evidence: dict[int, FailingTrace]) -> None:
-    """Put the rest of a series' stored state back."""
-    state = json.loads(text)
-    ledger = series.ledger
-    ledger.good, ledger.bad = state["lifetime"]
-    ledger.first_unix_nano, ledger.last_unix_nano = state["between"]
-    series.show((number, evidence[number]) for number in state["failing"])
-
-
-def write_alerts(alerts: tuple[Alert, ...]) -> str:
-    """Return the alerts of a series as text."""
-    return _dump([asdict(alert) for alert in alerts])
-
-
-def read_alerts(text: str) -> tuple[Alert, ...]:
-    """Read what `write_alerts` wrote."""
-    return tuple(
-        Alert(**{**record, "severity": Severity(record["severity"]), "state": AlertState(record["state"])})
-        for record in json.loads(text)
-    )
-
-
-def _series_state(series: Series) -> dict[str, Any]:
-    ledger = series.ledger
-    return {
-        "lifetime": [ledger.good, ledger.bad],
-        "between": [ledger.first_unix_nano, ledger.last_unix_nano],
-        "failing": [number for number, _ in series.failing],
-    }
-
-
 def _failing_record(failing: FailingTrace) -> dict[str, Any]:
     return {name: getattr(failing, name) for name in _FAILING}
 
@@ -284,8 +307,13 @@ def read_failing(record: dict[str, Any]) -> FailingTrace:
     return FailingTrace(**{**record, "attributes": tuple((name, value) for name, value in record["attributes"])})
 
 
-def _write_stream(state: StreamState) -> bytes:
-    bounds, values = state.bounds, state.values
+def write_stream(state: StreamState) -> bytes:
+    """Return the last point of a metric stream as bytes."""
+    bounds, values, layout = state.bounds, state.values, state.layout
+    if layout is not None:
+        head = _STREAM.pack(state.start_unix_nano, state.time_unix_nano, _EXPONENTIAL, len(values))
+        head += _LAYOUT.pack(layout.scale, layout.offset, layout.zero_threshold)
+        return head + struct.pack(f"<{len(values)}Q", *values)
     head = _STREAM.pack(state.start_unix_nano, state.time_unix_nano, len(bounds), len(values))
     return head + struct.pack(f"<{len(bounds)}d{len(values)}Q", *bounds, *values)
 
@@ -308,9 +336,14 @@ def read_stream(data: bytes) -> StreamState:
 def _stream_at(data: bytes, at: int) -> tuple[StreamState, int]:
     start, time, bounds, values = _STREAM.unpack_from(data, at)
     at += _STREAM.size
+    layout = None
+    if bounds == _EXPONENTIAL:
+        scale, offset, zero_threshold = _LAYOUT.unpack_from(data, at)
+        layout = Layout(scale=scale, offset=offset, zero_threshold=zero_threshold)
+        at, bounds = at + _LAYOUT.size, 0
     numbers = struct.unpack_from(f"<{bounds}d{values}Q", data, at)
     state = StreamState(
-        start_unix_nano=start, time_unix_nano=time, bounds=numbers[:bounds], values=numbers[bounds:]
+        start_unix_nano=start, time_unix_nano=time, bounds=numbers[:bounds], values=numbers[bounds:], layout=layout
     )  # fmt: skip
     return state, at + 8 * (bounds + values)
 

@@ -2,8 +2,8 @@
 
 The clock is driven by the events: a request arrives when its newest event happened, never before the one recorded
 before it. Between requests the engine is evaluated every tick, as it would have been; once every service has been
-silent for so long that all alerts are frozen, the clock jumps. Nothing reads the machine's clock and nothing is stored,
-so the same input gives the same output, byte for byte.
+silent for so long that all alerts are frozen, the clock jumps, at most to where silence itself is judged. Nothing reads
+the machine's clock and nothing is stored, so the same input gives the same output, byte for byte.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ from sloburn.sli.commit import Commit
 from sloburn.sli.engine import Engine
 from sloburn.sli.status import SloStatus, Snapshot
 from sloburn.slo.alerting import Alert, AlertState
+from sloburn.slo.budget_alerts import budget_text
 from sloburn.slo.model import Severity, Slo
+from sloburn.slo.timed import nouns_of
 
 TICK_NS = SECOND
 
@@ -36,6 +38,7 @@ class AlertChange:
         slo: Name of the SLO.
         group: Its group.
         severity: Page or ticket.
+        kind: What it watches, as `Alert.kind` has it.
         state: Firing or resolved.
         reason: Why it fires, in words; empty for an end.
     """
@@ -44,6 +47,7 @@ class AlertChange:
     slo: str
     group: tuple[tuple[str, str], ...]
     severity: Severity
+    kind: str
     state: AlertState
     reason: str
 
@@ -76,7 +80,8 @@ class Rehearsal:
         engine.apply(commit)
 
     def tick(self, now: int) -> Snapshot:
-        """Evaluate, and note which alerts changed."""
+        """Judge slices of time, evaluate, and note which alerts changed."""
+        self._engine.apply(self._engine.judge(now))
         snapshot = self._engine.tick(now)
         for status in snapshot.statuses:
             key = (status.slo.name, status.group)
@@ -86,28 +91,36 @@ class Rehearsal:
                 self._note(status, before, now)
         return snapshot
 
+    def next_verdict(self, now: int) -> int | None:
+        """Return when something can happen after `now` although nothing comes; None if nothing can."""
+        return self._engine.next_verdict(now)
+
     def _note(self, status: SloStatus, before: tuple[Alert, ...], now: int) -> None:
-        fired = {alert.severity for alert in before if alert.state is AlertState.FIRING}
+        fired = {alert.identity for alert in before if alert.state is AlertState.FIRING}
         for alert in status.alerts:
             fires = alert.state is AlertState.FIRING
-            if fires is not (alert.severity in fired):
+            if fires is not (alert.identity in fired):
                 self.changes.append(
                     AlertChange(
                         at_unix_nano=now,
                         slo=status.slo.name,
                         group=status.group,
                         severity=alert.severity,
+                        kind=alert.kind,
                         state=AlertState.FIRING if fires else AlertState.RESOLVED,
-                        reason=_reason(status, alert.severity) if fires else "",
+                        reason=_reason(status, alert) if fires else "",
                     )
                 )
 
 
-def _reason(status: SloStatus, severity: Severity) -> str:
+def _reason(status: SloStatus, alert: Alert) -> str:
+    if alert.left is not None:
+        return budget_text(status.count, status.slo, status.budget_remaining)
+    many = nouns_of(status.slo.indicator)[1]
     for pair in status.pairs:
-        if pair.window.severity is severity and pair.over and pair.long_burn is not None:
+        if pair.window.severity is alert.severity and pair.over and pair.long_burn is not None:
             burn, factor = float(pair.long_burn), float(pair.window.factor)
-            return f"burn rate {burn:.3g} over {factor:.4g}: {pair.long.bad} of {pair.long.total} events bad"
+            return f"burn rate {burn:.3g} over {factor:.4g}: {pair.long.bad} of {pair.long.total} {many} bad"
     return status.early.text if status.early else ""
 
 
@@ -209,12 +222,16 @@ class _Run:
         quiet = max((one.quiet_ns for one in self._rehearsals), default=0) + 2 * self._tick_ns
         while (now := self._clock.now_unix_nano()) < to:
             next_tick = (now // self._tick_ns + 1) * self._tick_ns
-            if next_tick > self._heard + quiet:  # all alerts are frozen: nothing can happen before the next request
-                next_tick = to
+            if next_tick > self._heard + quiet:  # all alerts are frozen but those to which silence is a signal
+                next_tick = self._next_verdict(now, to)
             step = min([next_tick, to, *self._asked[:1]])
             self._clock.set(max(now, step))
             if step == next_tick or step in self._asked[:1]:
                 self._look(step)
+
+    def _next_verdict(self, now: int, to: int) -> int:
+        found = (rehearsal.next_verdict(now) for rehearsal in self._rehearsals)
+        return min([to, *(at for at in found if at is not None)])
 
     def _look(self, now: int) -> None:
         snapshots = tuple(rehearsal.tick(now) for rehearsal in self._rehearsals)

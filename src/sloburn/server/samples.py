@@ -6,6 +6,8 @@ from sloburn.alerts.sender import AlertmanagerSender
 from sloburn.duration import SECOND
 from sloburn.outputs.exposition import TallyKind, TallySample
 from sloburn.receiver.tally import Tally
+from sloburn.server.keeper import Keeper
+from sloburn.server.pipeline import Pipeline
 from sloburn.sli.dedupe import SeenKeys
 from sloburn.slo import naming
 
@@ -36,6 +38,28 @@ def alert_samples(sender: AlertmanagerSender) -> list[TallySample]:
         )
         for (url, outcome), count in sorted(sender.sent.items())
     ]
+
+
+def store_samples(pipeline: Pipeline, keeper: Keeper) -> list[TallySample]:
+    """Return how the store is."""
+    figures = (
+        (naming.STORE_OK, "1 while commits can be stored, 0 while senders are told to retry.", not pipeline.trouble),
+        (
+            naming.STORE_DAMAGES,
+            "How often the store was found damaged.",
+            len(keeper.notices),
+        ),
+        (naming.HISTORY_BEGIN_TIMESTAMP_SECONDS, "When the history begins.", keeper.epoch / SECOND),
+        (naming.REMOVED_SLOS, "SLOs that no document names any more and whose history is kept.", len(keeper.removed)),
+    )
+    gauges = [TallySample(name=name, kind=TallyKind.GAUGE, help=text, value=value) for name, text, value in figures]
+    forgotten = TallySample(
+        name=naming.REMOVED_SLOS_FORGOTTEN_TOTAL,
+        kind=TallyKind.COUNTER,
+        help="SLOs that were removed long ago and whose history was deleted.",
+        value=keeper.removed.forgotten,
+    )
+    return [*gauges, forgotten]
 
 
 def seen_samples(seen: SeenKeys, now: int) -> list[TallySample]:

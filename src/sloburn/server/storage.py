@@ -6,10 +6,14 @@ any moment changes no number. Rows stay for a while after their checkpoint: the 
 
 The file is in WAL mode with ``synchronous=FULL``: an acknowledged commit survives kill -9 and power loss, as far as the
 disk keeps what it confirms.
+
+A file that was damaged is noticed when it is opened (SQLite's own check of every page, a checksum in every row, commits
+in the log behind a break) or when it is read or written: `StorageCorrupt`. `server.keeper` knows what to do then.
 """
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -17,27 +21,17 @@ from pathlib import Path
 from typing import Any
 
 from sloburn.errors import StorageCorrupt, StorageError
+from sloburn.server.quarantine import COMPANIONS, copy_aside
 from sloburn.server.records import Checkpoint, Row, write_series_key
+from sloburn.server.schema import PUT, SCHEMA_VERSION, Value, lay_out, sealed, unseal, upgrade, version_of
+from sloburn.server.wal import lost_commits
 from sloburn.sli.dedupe import HOLD_NS
 from sloburn.sli.series import SeriesKey
 
-SCHEMA_VERSION = 2
 FILE_NAME = "sloburn.db"
 KEEP_ROWS_NS = HOLD_NS
 
-_SCHEMA = """
-CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
-CREATE TABLE journal (
-    number INTEGER PRIMARY KEY, at_unix_nano INTEGER, told TEXT, counts BLOB, streams BLOB, seen BLOB
-);
-CREATE TABLE series (number INTEGER PRIMARY KEY, name TEXT UNIQUE, state TEXT);
-CREATE TABLE blocks (
-    series INTEGER, tier INTEGER, number INTEGER, cells BLOB, PRIMARY KEY (series, tier, number)
-) WITHOUT ROWID;
-CREATE TABLE evidence (number INTEGER PRIMARY KEY, failing TEXT);
-CREATE TABLE streams (stream BLOB PRIMARY KEY, state BLOB) WITHOUT ROWID;
-CREATE TABLE alerts (series TEXT PRIMARY KEY, alerts TEXT) WITHOUT ROWID;
-"""
+log = logging.getLogger("sloburn.server")
 
 
 class Store:
@@ -48,14 +42,18 @@ class Store:
         now: Nanoseconds since the epoch: the epoch of a new store.
 
     Raises:
-        StorageError: The folder cannot be written, or another processor uses it.
-        StorageCorrupt: The file is no store that this version can read.
+        StorageError: The folder cannot be written, another processor uses it, or the file is another program's or a
+            newer version's.
+        StorageCorrupt: The file was damaged.
     """
 
     def __init__(self, folder: Path, now: int) -> None:
         self._path = folder / FILE_NAME
         with self._errors("open"):
             _make(folder)
+            _look(self._path)
+            if not self._path.exists():
+                _lay_down(self._path, now)
             self._db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, timeout=1)
         try:
             with self._errors("open"):
@@ -67,20 +65,58 @@ class Store:
             raise
 
     def _set_up(self, now: int) -> None:
-        for pragma in ("locking_mode=EXCLUSIVE", "journal_mode=WAL", "synchronous=FULL", "temp_store=MEMORY"):
+        self._db.execute("PRAGMA locking_mode=EXCLUSIVE").fetchall()
+        version = self._version()
+        self._check()
+        lost = self._lost_commits(now)
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "temp_store=MEMORY"):
             self._db.execute(f"PRAGMA {pragma}").fetchall()
+        if not version:
+            with self._transaction():
+                _fill(self._db, now)
+        elif version != SCHEMA_VERSION:
+            self._upgrade(version)
+        if lost:
+            log.error("%s: %s", self._path, lost)
+            self.note(now, lost)
+
+    def _check(self) -> None:
+        found = self._db.execute("PRAGMA integrity_check(1)").fetchone()[0]
+        if found != "ok":
+            raise StorageCorrupt(f"{self._path} is damaged: {found}")
+
+    def _lost_commits(self, now: int) -> str:
+        """Return in words what a damaged log lost; empty if it is whole."""
+        readable = int(self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()[1])
+        page_bytes = int(self._db.execute("PRAGMA page_size").fetchone()[0])
+        log_file = self._path.with_name(f"{FILE_NAME}-wal")
+        lost = lost_commits(log_file, readable, page_bytes)
+        if not lost:
+            return ""
+        copy = copy_aside(log_file, now)
+        return f"the newest commits were damaged on the disk: {lost} or more are lost; what was there is in {copy.name}"
+
+    def _version(self) -> int:
+        try:
+            return version_of(self._db)
+        except StorageError as error:
+            raise StorageError(f"cannot use {self._path}: {error}") from error
+
+    def _upgrade(self, version: int) -> None:
+        """Bring an older store up to date in one transaction; a copy of it stays for those who go back."""
+        copy = self._path.with_name(f"{FILE_NAME}.schema-{version}")
+        unfinished = copy.with_name(f"{copy.name}.part")
+        unfinished.unlink(missing_ok=True)
+        try:
+            self._db.execute("VACUUM INTO ?", (str(unfinished),))
+            unfinished.replace(copy)
+        finally:
+            unfinished.unlink(missing_ok=True)
         with self._transaction():
-            found = self._db.execute("PRAGMA user_version").fetchone()[0]
-            if found == 0:
-                for statement in filter(None, map(str.strip, _SCHEMA.split(";"))):
-                    self._db.execute(statement)
-                self._db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
-                self._set_meta(epoch=now, checkpoint=0)
-            elif found != SCHEMA_VERSION:
-                raise StorageCorrupt(
-                    f"{self._path} was written by another version of sloburn (schema {found}, this one reads "
-                    f"{SCHEMA_VERSION}): choose another folder with --data"
-                )
+            upgrade(self._db, version)
+        log.warning(
+            "%s was upgraded from schema %d to %d; the old one is kept as %s", self._path, version, SCHEMA_VERSION, copy
+        )
 
     @property
     def checkpoint_number(self) -> int:
@@ -89,31 +125,52 @@ class Store:
 
     def series(self) -> Iterator[tuple[int, str, str]]:
         """Yield every series: its number, its name, the rest of its state as JSON."""
-        return self._read("SELECT number, name, state FROM series")
+        return self._read("series")
 
     def blocks(self) -> Iterator[tuple[int, int, int, bytes]]:
         """Yield every block: number of the series, tier, block number and cells."""
-        return self._read("SELECT series, tier, number, cells FROM blocks")
+        return self._read("blocks")
+
+    def blocks_of(self, series: int) -> Iterator[tuple[int, int, bytes]]:
+        """Yield every block of a series: tier, block number and cells."""
+        return (row[1:] for row in self._read("blocks WHERE series = ?", series))
+
+    def served(self) -> Iterator[tuple[str, str, int, int]]:
+        """Yield every SLO that was ever read and is kept: name, generation, since when, until when (0: today)."""
+        return self._read("served")
 
     def evidence(self) -> Iterator[tuple[int, str]]:
         """Yield every bad event: its number, and itself as JSON."""
-        return self._read("SELECT number, failing FROM evidence")
+        return self._read("evidence")
+
+    def looks(self) -> Iterator[tuple[str, int, bytes]]:
+        """Yield what the autopsy knows: service, when a block begins, and the block; oldest first."""
+        return self._read("looks ORDER BY begin_unix_nano")
+
+    def heard(self) -> Iterator[tuple[str, int]]:
+        """Yield every service and when it was last heard."""
+        return self._read("heard")
 
     def streams(self) -> Iterator[tuple[bytes, bytes]]:
         """Yield every metric stream and its last point."""
-        return self._read("SELECT stream, state FROM streams")
+        return self._read("streams")
 
     def alerts(self) -> Iterator[tuple[str, str]]:
         """Yield the names of series and their alerts as JSON."""
-        return self._read("SELECT series, alerts FROM alerts")
+        return self._read("alerts")
+
+    def annotations(self) -> Iterator[tuple[int, str]]:
+        """Yield every annotation: its place, and itself as JSON."""
+        return self._read("annotations")
 
     def rows(self) -> Iterator[Row]:
         """Yield every kept journal row, oldest first."""
-        return (Row(*row) for row in self._read("SELECT * FROM journal ORDER BY number"))
+        return (Row(*row) for row in self._read("journal ORDER BY number"))
 
-    def _read(self, query: str) -> Iterator[Any]:
+    def _read(self, table: str, *given: int) -> Iterator[Any]:
         with self._errors("read"):
-            yield from self._db.execute(query)
+            for row in self._db.execute(f"SELECT * FROM {table}", given):  # noqa: S608  table names are our own
+                yield unseal(table, row)
 
     def append(self, at_unix_nano: int, told: str, counts: bytes, streams: bytes, seen: bytes) -> None:
         """Write one commit and make it durable; the arguments are those of `Row`.
@@ -123,7 +180,7 @@ class Store:
         """
         with self._errors("write to"):
             row = (self._number + 1, at_unix_nano, told, counts, streams, seen)
-            self._db.execute("INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?)", row)
+            self._db.execute(PUT["journal"], sealed(row))
             self._number += 1
 
     def save_alerts(self, alerts: Iterable[tuple[SeriesKey, str]]) -> None:
@@ -133,8 +190,17 @@ class Store:
             StorageError: They were not written.
         """
         with self._errors("write to"), self._transaction():
-            rows = [(write_series_key(key), state) for key, state in alerts]
-            self._db.executemany("INSERT OR REPLACE INTO alerts VALUES (?, ?)", rows)
+            self._put("alerts", ((write_series_key(key), state) for key, state in alerts))
+
+    def save_annotations(self, annotations: Iterable[str]) -> None:
+        """Write all annotations, as JSON, in the place of those that were there.
+
+        Raises:
+            StorageError: Nothing was written.
+        """
+        with self._errors("write to"), self._transaction():
+            self._db.execute("DELETE FROM annotations")
+            self._put("annotations", enumerate(annotations))
 
     def checkpoint(self, checkpoint: Checkpoint, now: int) -> None:
         """Write what changed since the last checkpoint and forget the rows that nobody needs any more.
@@ -144,15 +210,52 @@ class Store:
         """
         with self._errors("write to"), self._transaction():
             execute = self._db.executemany
-            execute("INSERT OR REPLACE INTO series VALUES (?, ?, ?)", checkpoint.series)
-            execute("INSERT OR REPLACE INTO blocks VALUES (?, ?, ?, ?)", checkpoint.blocks)
+            self._put("series", checkpoint.series)
+            self._put("blocks", checkpoint.blocks)
             execute("DELETE FROM blocks WHERE series = ? AND tier = ? AND number = ?", checkpoint.gone)
-            execute("INSERT OR REPLACE INTO evidence VALUES (?, ?)", checkpoint.evidence)
+            self._put("evidence", checkpoint.evidence)
             execute("DELETE FROM evidence WHERE number = ?", checkpoint.faded)
-            execute("INSERT OR REPLACE INTO streams VALUES (?, ?)", checkpoint.streams)
+            self._put("streams", checkpoint.streams)
             execute("DELETE FROM streams WHERE stream = ?", checkpoint.ended)
+            self._put("heard", checkpoint.heard)
             self._forget_rows(now - KEEP_ROWS_NS)
             self._set_meta(checkpoint=self._number)
+
+    def save_looks(self, service: str, blocks: Iterable[tuple[int, bytes]], begin: int) -> None:
+        """Write blocks of what the autopsy knows of a service, and forget those that begin before `begin`.
+
+        Raises:
+            StorageError: Nothing was written.
+        """
+        with self._errors("write to"), self._transaction():
+            self._put("looks", ((service, at, looks) for at, looks in blocks))
+            self._db.execute("DELETE FROM looks WHERE service = ? AND begin_unix_nano < ?", (service, begin))
+
+    def serve(self, served: Iterable[tuple[str, str, int, int]]) -> None:
+        """Write which SLOs are read since when and until when.
+
+        Raises:
+            StorageError: Nothing was written.
+        """
+        with self._errors("write to"), self._transaction():
+            self._put("served", served)
+
+    def forget(self, served: Iterable[tuple[str, str]], series: Iterable[tuple[int, str]]) -> None:
+        """Delete SLOs that nobody reads any more, and all of their series, each by its number and name.
+
+        Raises:
+            StorageError: Nothing was deleted.
+        """
+        with self._errors("write to"), self._transaction():
+            execute = self._db.executemany
+            execute("DELETE FROM served WHERE slo = ? AND generation = ?", served)
+            for number, name in series:
+                self._db.execute("DELETE FROM blocks WHERE series = ?", (number,))
+                self._db.execute("DELETE FROM series WHERE number = ?", (number,))
+                self._db.execute("DELETE FROM alerts WHERE series = ?", (name,))
+
+    def _put(self, table: str, rows: Iterable[tuple[Value, ...]]) -> None:
+        self._db.executemany(PUT[table], map(sealed, rows))
 
     def _forget_rows(self, before_unix_nano: int) -> None:
         """Forget rows up to the first one that is young enough: only as many are looked at as go."""
@@ -160,18 +263,32 @@ class Store:
         found = self._db.execute(young, (before_unix_nano,)).fetchone()
         self._db.execute("DELETE FROM journal WHERE number < ?", (found[0] if found else self._number + 1,))
 
+    def note(self, now: int, text: str) -> None:
+        """Remember in words that something happened to the store itself.
+
+        Raises:
+            StorageError: It was not written.
+        """
+        with self._errors("write to"):
+            self._db.execute("INSERT INTO notices VALUES (?, ?)", (now, text))
+
+    def notices(self) -> list[tuple[int, str]]:
+        """Return what `note` remembered, oldest first, each with its moment."""
+        with self._errors("read"):
+            return [(int(at), str(text)) for at, text in self._db.execute("SELECT * FROM notices ORDER BY 1")]
+
     def close(self) -> None:
         """Close the file; a second call does nothing."""
         self._db.close()
 
     def _meta(self, name: str) -> int:
-        row = self._db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+        row = self._db.execute("SELECT * FROM meta WHERE name = ?", (name,)).fetchone()
         if row is None:
-            raise StorageCorrupt(f"{self._path} lacks its {name}: it is no store of sloburn")
-        return int(row[0])
+            raise StorageCorrupt(f"{self._path} lacks its {name}")
+        return int(str(unseal("meta", row)[1]))
 
     def _set_meta(self, **values: int) -> None:
-        self._db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", values.items())
+        _set_meta(self._db, **values)
 
     def _last_number(self) -> int:
         newest = self._db.execute("SELECT max(number) FROM journal").fetchone()[0]
@@ -192,11 +309,23 @@ class Store:
     def _errors(self, verb: str) -> Iterator[None]:
         try:
             yield
-        except sqlite3.OperationalError as error:
-            hint = "another processor uses it" if "locked" in str(error) else str(error)
+        except sqlite3.Error as error:
+            code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF  # without what is extended
+            if code in _DAMAGE:
+                raise StorageCorrupt(f"cannot {verb} {self._path}: {error}") from error
+            in_use = code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+            hint = "another processor uses it" if in_use else str(error)
             raise StorageError(f"cannot {verb} {self._path}: {hint}") from error
-        except sqlite3.DatabaseError as error:
-            raise StorageCorrupt(f"cannot {verb} {self._path}: {error}; move the file away to start anew") from error
+
+
+# What is wrong with the file itself. The tables were there once, so a statement that no longer fits is damage too.
+_DAMAGE = (
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_NOTADB,
+    sqlite3.SQLITE_ERROR,
+    sqlite3.SQLITE_CONSTRAINT,
+    sqlite3.SQLITE_MISMATCH,
+)
 
 
 def _make(folder: Path) -> None:
@@ -209,3 +338,54 @@ def _make(folder: Path) -> None:
         raise StorageError(
             f"cannot keep data in {folder}: {error.strerror}; choose a folder that can be written with --data"
         ) from error
+
+
+def _look(path: Path) -> None:
+    """Notice what SQLite would take for a new database: it would delete the log beside it."""
+    if path.exists():
+        if not path.stat().st_size:
+            raise StorageCorrupt(f"{path} is empty")
+    elif any(_size(path.with_name(path.name + suffix)) for suffix in COMPANIONS):
+        raise StorageCorrupt(f"{path} is missing, and files that belong to it are there")
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _lay_down(path: Path, now: int) -> None:
+    """Make a new store under another name first: a kill leaves a whole store or none."""
+    fresh = path.with_name(f"{path.name}.new")
+    for suffix in COMPANIONS:
+        fresh.with_name(fresh.name + suffix).unlink(missing_ok=True)
+    db = sqlite3.connect(fresh, isolation_level=None)
+    try:
+        db.execute("BEGIN")
+        _fill(db, now)
+        db.execute("COMMIT")
+    finally:
+        db.close()
+    try:
+        _put_in_place(fresh, path)
+    except OSError as error:
+        raise StorageError(f"cannot make {path}: {error.strerror}") from error
+
+
+def _put_in_place(fresh: Path, path: Path) -> None:
+    try:
+        path.hardlink_to(fresh)
+    except FileExistsError:  # another processor was faster: it has the store
+        fresh.unlink()
+    except OSError:  # a file system without links
+        fresh.rename(path)
+    else:
+        fresh.unlink()
+
+
+def _fill(db: sqlite3.Connection, now: int) -> None:
+    lay_out(db)
+    _set_meta(db, epoch=now, checkpoint=0)
+
+
+def _set_meta(db: sqlite3.Connection, **values: int) -> None:
+    db.executemany(PUT["meta"], map(sealed, values.items()))

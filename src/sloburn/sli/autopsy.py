@@ -56,6 +56,11 @@ class _Rest:
     traits: Traits
 
 
+def fold(traits: Traits) -> Traits:
+    """Return traits that keep their names and tell nothing else."""
+    return tuple(trait if trait == EVERY else (trait[0], OTHER) for trait in traits)
+
+
 class _Block:
     """The events of one twelfth of the look-back."""
 
@@ -78,14 +83,42 @@ class Autopsy:
         self._block_ns = max(1, look_back_ns // BLOCKS)
         self._blocks: deque[_Block] = deque(maxlen=BLOCKS + 1)
         self._findings: Findings | None = None
+        self.changed: set[int] = set()
+        """Numbers of the blocks that changed since somebody cleared this."""
+
+    @property
+    def begin(self) -> int:
+        """When the oldest block begins, nanoseconds since the epoch."""
+        return self._blocks[0].number * self._block_ns if self._blocks else 0
+
+    def changes(self) -> list[tuple[int, Entries]]:
+        """Return the blocks that changed, oldest first: when each begins, and what it holds."""
+        return [(one.number * self._block_ns, one.counts) for one in self._blocks if one.number in self.changed]
+
+    def mark_changed(self) -> None:
+        """Note that no block is stored."""
+        self.changed.update(one.number for one in self._blocks)
+
+    def restore(self, at_unix_nano: int, outcome: Meaning, traits: Traits, events: int) -> None:
+        """Take back what was stored of a block, oldest blocks first."""
+        self.add(at_unix_nano, _Rest(outcome, traits), events)
 
     def add(self, at_unix_nano: int, look: Look, count: int) -> None:
         """Count events that look alike; events older than the newest block go into that one."""
         counts = self._newest(at_unix_nano // self._block_ns).counts
         if look not in counts and len(counts) >= MAX_ENTRIES:
-            traits = tuple(trait if trait == EVERY else (trait[0], OTHER) for trait in look.traits)
-            look = _Rest(look.outcome, traits)
+            look = _Rest(look.outcome, fold(look.traits))
         counts[look] = counts.get(look, 0) + count
+
+    def inherit(self, other: Autopsy) -> None:
+        """Take over what another one knows, which is used no more."""
+        self._findings = None
+        if other._block_ns == self._block_ns:
+            self._blocks, self.changed = other._blocks, other.changed
+            return
+        for block in other._blocks:
+            for look, events in block.counts.items():
+                self.add(block.number * other._block_ns, look, events)
 
     def _newest(self, number: int) -> _Block:
         self._findings = None
@@ -93,6 +126,7 @@ class Autopsy:
             self._blocks.append(_Block(number, {}))
         elif self._blocks[-1].is_shared:
             self._blocks[-1] = _Block(self._blocks[-1].number, dict(self._blocks[-1].counts))
+        self.changed.add(self._blocks[-1].number)
         return self._blocks[-1]
 
     def findings(self, now: int) -> Findings:

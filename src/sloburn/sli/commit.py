@@ -10,6 +10,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from sloburn.sli.outcome import Outcome, Portrait
+from sloburn.sli.progress import Progress
 from sloburn.sli.series import SeriesKey
 from sloburn.sli.status import FailingTrace
 from sloburn.sli.temporality import StreamState
@@ -30,8 +31,11 @@ class Commit:
         evidence: Bad events worth showing, by outcome.
         portraits: Events by what they looked like, and time; only for explaining.
         heard: When each service was last heard, nanoseconds since the epoch.
+        versions: Which versions the services say that they are.
         notes: What the user must know of a series.
         items: What became of every item, by signal and fate.
+        weights: For how many events the heaviest item of an outcome stands, where that is not one.
+        progress: How far the slices of series are judged with it.
     """
 
     now: int = 0
@@ -41,8 +45,11 @@ class Commit:
     evidence: dict[Outcome, list[FailingTrace]] = field(default_factory=dict)
     portraits: dict[tuple[Portrait, int], int] = field(default_factory=dict)
     heard: dict[str, int] = field(default_factory=dict)
+    versions: set[tuple[str, str]] = field(default_factory=set)
     notes: dict[tuple[SeriesKey, str], None] = field(default_factory=dict)
     items: Counter[tuple[str, str]] = field(default_factory=Counter)
+    weights: dict[Outcome, int] = field(default_factory=dict)
+    progress: dict[SeriesKey, Progress] = field(default_factory=dict)
 
     @property
     def is_empty(self) -> bool:
@@ -53,6 +60,10 @@ class Commit:
         """Add events of one outcome and one slice."""
         cell = (outcome, at_unix_nano)
         self.counts[cell] = self.counts.get(cell, 0) + events
+
+    def weigh(self, outcome: Outcome, weight: int) -> None:
+        """Note that an item of an outcome stands for so many events."""
+        self.weights[outcome] = max(weight, self.weights.get(outcome, 1))
 
     def explain(self, portrait: Portrait, at_unix_nano: int, events: int) -> None:
         """Add what is known of events that are counted elsewhere."""

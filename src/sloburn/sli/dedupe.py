@@ -11,7 +11,7 @@ Nothing is approximate: a key that is held is found, and one that is not is neve
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from sloburn.duration import MINUTE, SECOND
 
@@ -135,6 +135,11 @@ class SeenKeys:
         self._touch(at, now).packed.append(packed)
         self._packed += len(packed) // SPAN_KEY_BYTES
         self._tidy(now)
+
+    def packed(self) -> Iterator[tuple[int, int, bytes]]:
+        """Yield every slice with all of its keys, in the order of `add_packed`: when it was last added to, itself."""
+        for at, found in self._slices.items():
+            yield found.touched, at, b"".join((*found.packed, pack_keys(found.older), pack_keys(found.loose)))
 
     def _touch(self, at: int, now: int) -> _Slice:
         found = self._slices.pop(at, None) or _Slice()

@@ -7,28 +7,38 @@ commit durable. What was applied reaches the series when somebody looks: see `se
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 
 from sloburn.duration import SECOND
 from sloburn.otlp.messages import LogsRequest, MetricsRequest, Resource, TraceRequest
+from sloburn.otlp.signal import Signal
 from sloburn.sli.autopsy import Autopsy
-from sloburn.sli.classify import SpanCounter, SpanPlan, ValueOf
+from sloburn.sli.classify import SpanCounter, SpanPlan
 from sloburn.sli.commit import Commit
 from sloburn.sli.dedupe import DEFAULT_CAPACITY, SeenKeys
+from sloburn.sli.dependents import Dependents, Registry
+from sloburn.sli.docket import Docket, ValueOf
 from sloburn.sli.early_watch import early_slice_ns
 from sloburn.sli.evaluate import evaluate
-from sloburn.sli.evidence import Evidence
+from sloburn.sli.generation import generation
 from sloburn.sli.groups import Groups
 from sloburn.sli.horizon import STREAM_MEMORY_NS, UNMATCHED, Horizon
 from sloburn.sli.ledger import tiers
+from sloburn.sli.logs import LogCounter, LogPlan
+from sloburn.sli.loss_points import OUR_EXPORTERS, LossReader
+from sloburn.sli.losses import Channel, Losses
 from sloburn.sli.outcome import Outcome, Outcomes
+from sloburn.sli.pairs import Pairs
+from sloburn.sli.pending import Pending
 from sloburn.sli.points import MetricPlan, PointCounter
-from sloburn.sli.series import MAX_FAILING, Series, SeriesKey, generation, look_back_ns
+from sloburn.sli.series import Series, SeriesKey, look_back_ns
 from sloburn.sli.shape import Shapes
 from sloburn.sli.status import Snapshot
 from sloburn.sli.temporality import StreamState
+from sloburn.sli.timeline import Timeline
 from sloburn.slo.model import Slo
 from sloburn.slo.periods import reach_ns
+from sloburn.slo.timed import sources_of
 
 _COURSES_PER_SECOND = 50
 
@@ -42,6 +52,7 @@ class Engine:
         epoch: When our own history begins, nanoseconds since the epoch: counters that began before are base lines.
         time_scale: How many times faster than written the windows run; 1 in production.
         seen_capacity: How many span ids are remembered.
+        our_exporters: Patterns of the names of a Collector's exporters that send to us: what they lose, we miss.
     """
 
     def __init__(
@@ -52,9 +63,11 @@ class Engine:
         epoch: int,
         time_scale: int = 1,
         seen_capacity: int = DEFAULT_CAPACITY,
+        our_exporters: tuple[str, ...] = OUR_EXPORTERS,
     ) -> None:
         self._slos = {slo.name: slo.scaled(time_scale) for slo in slos}
         self._places = {name: place for place, name in enumerate(self._slos)}
+        self._slos |= sources_of(self._slos.values())
         self._generations = {name: generation(slo, time_scale) for name, slo in self._slos.items()}
         self._value_of = value_of
         self._epoch = epoch
@@ -67,31 +80,53 @@ class Engine:
         self._outcomes = Outcomes()
         self._span_plans: dict[str, SpanPlan] = {}
         self._metric_plans: dict[str, MetricPlan] = {}
-        self._autopsies: dict[str, Autopsy] = {}
+        self._log_plans: dict[str, LogPlan] = {}
+        self.autopsies: dict[str, Autopsy] = {}
         self._plan()
         self._reach_ns = max((reach_ns(slo.period) for slo in self._slos.values()), default=0)
+        self.losses = Losses(self._slos.values(), self.groups, self._outcomes, tiers(self._reach_ns, time_scale))
+        self._loss_reader = LossReader(self.losses, value_of, epoch, our_exporters)
         self.series: dict[SeriesKey, Series] = {}
         self._ordered: list[Series] = []
         self.streams: dict[bytes, StreamState] = {}
         self.dirty_streams: set[bytes] = set()
         self.seen = SeenKeys(seen_capacity)
-        self._counts: dict[tuple[Outcome, int], int] = {}
-        self._evidence: dict[Outcome, list[Evidence]] = {}
-        self._next_evidence = 1
-        self._heard: dict[str, int] = {}
+        self._pending = Pending()
+        self.timeline = Timeline()
+        self.heard: dict[str, int] = {}  # when each service last sent anything
         self._items: Counter[tuple[str, str]] = Counter()
+        self._dependents = Dependents(self._registry())
         for name, slo in self._slos.items():
             if not slo.group_by:
                 self.open(SeriesKey(name, self._generations[name]))
+        self._dependents.follow(self.series.values())
+
+    def _registry(self) -> Registry:
+        return Registry(
+            slos=self._slos,
+            open=self.open,
+            generations=self._generations,
+            number=self.groups.number,
+            outcomes=self._outcomes,
+            time_scale=self._time_scale,
+        )
 
     def _plan(self) -> None:
         by_service: dict[str, list[tuple[Slo, str]]] = {}
         for name, slo in self._slos.items():
             by_service.setdefault(slo.service, []).append((slo, self._generations[name]))
         for service, slos in by_service.items():
-            self._span_plans[service] = SpanPlan(service, slos, self.groups, self._outcomes, self._value_of)
-            self._metric_plans[service] = MetricPlan(service, slos, self.groups, self._outcomes, self._value_of)
-            self._autopsies[service] = Autopsy(max(look_back_ns(slo) for slo, _ in slos))
+            docket = Docket(
+                service=service,
+                slos=tuple(slos),
+                groups=self.groups,
+                outcomes=self._outcomes,
+                value_of=self._value_of,
+            )
+            self._span_plans[service] = SpanPlan(docket)
+            self._metric_plans[service] = MetricPlan(docket)
+            self._log_plans[service] = LogPlan(docket)
+            self.autopsies[service] = Autopsy(max(look_back_ns(slo) for slo, _ in slos))
 
     def open(self, key: SeriesKey) -> Series | None:
         """Return a series, made if it is new; None if no SLO of today counts it."""
@@ -102,7 +137,56 @@ class Engine:
         self.groups.adopt(key)
         made = self.series[key] = Series(key, slo, self._shapes.of(slo))
         self._ordered = []
+        self._dependents.opened(made)
         return made
+
+    def inherit(self, old: Engine) -> None:
+        """Take over everything that an engine with other SLOs counted, which is used no more.
+
+        A series keeps its counts and alerts where its SLO still counts the same, whatever it promises, and is left
+        behind where nobody counts it any more.
+        """
+        old.settle()
+        self.groups.inherit(old.groups)
+        for key, series in old.series.items():
+            made = self.open(key)
+            if made is not None:
+                made.succeed(series)
+        for key, channel in old.losses.channels.items():
+            kept = self.losses.open(key)
+            if kept is not None:
+                kept.ledger.adopt(channel.ledger)
+        self.streams, self.dirty_streams, self.seen = old.streams, old.dirty_streams, old.seen
+        self.timeline = old.timeline
+        self.heard, self._items = old.heard, old._items
+        self._pending.succeed(old._pending)
+        for service in self.autopsies.keys() & old.autopsies.keys():
+            self.autopsies[service].inherit(old.autopsies[service])
+        self._dependents.follow(self.series.values())
+
+    def begin(self, since: Mapping[tuple[str, str], int]) -> None:
+        """Tell since when each SLO is read, by name and generation, nanoseconds since the epoch."""
+        for plan in self._metric_plans.values():
+            plan.begin(since)
+
+    def counted(self) -> Iterator[tuple[SeriesKey, Series | Channel]]:
+        """Yield everything that counts events: series, and the channels of what was lost."""
+        yield from self.series.items()
+        yield from self.losses.channels.items()
+
+    def resume(self, key: SeriesKey) -> Series | Channel | None:
+        """Return what counts under a stored key; None if nothing does any more."""
+        return self.open(key) or self.losses.open(key)
+
+    @property
+    def reach_ns(self) -> int:
+        """The longest period, nanoseconds."""
+        return self._reach_ns
+
+    @property
+    def time_scale(self) -> int:
+        """How many times faster than written the windows run."""
+        return self._time_scale
 
     def generations(self) -> tuple[tuple[str, str], ...]:
         """Return the SLOs of today by name, each with the generation of its series."""
@@ -118,28 +202,44 @@ class Engine:
             if plan is None or not plan.judges:
                 commit.items["traces", UNMATCHED] += sum(len(scope.spans) for scope in part.scope_spans)
                 continue
-            refused += SpanCounter(plan, self.seen, self._horizon(now)).count(part, commit)
+            horizon = self._horizon(now)
+            fates = SpanCounter(plan, self.seen, horizon).count(part, commit)
+            self._loss_reader.refuse(service, Signal.TRACES, fates, horizon.slice_of(now), commit)
+            refused += fates
         return refused
 
     def prepare_metrics(self, request: MetricsRequest, now: int, commit: Commit) -> list[str]:
         """Work out what a request of data points changes; return why points were refused, one entry each."""
         refused: list[str] = []
         commit.now = now
+        horizon = self._horizon(now)
+        pairs = Pairs(self.streams, horizon)
         for part in request.resource_metrics:
             service = self._service(part.resource, now, commit)
+            self._loss_reader.read(part, service, self.streams, horizon, commit)
             plan = self._metric_plans.get(service)
             if plan is None:
                 continue
-            refused += PointCounter(plan, self.streams, self._horizon(now)).count(part, commit)
+            refused += PointCounter(plan, self.streams, pairs, horizon).count(part, commit)
+        pairs.settle(self._outcomes, commit)
         return refused
 
     def prepare_logs(self, request: LogsRequest, now: int, commit: Commit) -> list[str]:
-        """Note who sent log records; no SLO reads them yet."""
+        """Work out what a request of log records changes; return why records were refused, one entry each."""
+        refused: list[str] = []
         commit.now = now
+        horizon = self._horizon(now)
+        counter = LogCounter(self.seen, horizon)
         for part in request.resource_logs:
-            self._service(part.resource, now, commit)
-            commit.items["logs", UNMATCHED] += sum(len(scope.log_records) for scope in part.scope_logs)
-        return []
+            service = self._service(part.resource, now, commit)
+            plan = self._log_plans.get(service)
+            if plan is None or not plan.judges:
+                commit.items["logs", UNMATCHED] += sum(len(scope.log_records) for scope in part.scope_logs)
+                continue
+            fates = counter.count(plan, part, commit)
+            self._loss_reader.refuse(service, Signal.LOGS, fates, horizon.slice_of(now), commit)
+            refused += fates
+        return refused
 
     def _horizon(self, now: int) -> Horizon:
         return Horizon(
@@ -154,57 +254,72 @@ class Engine:
         service = str(self._value_of(resource.attributes.get("service.name", b"")))
         if service in self._span_plans:
             commit.heard[service] = now
+            version = resource.attributes.get("service.version")
+            if version is not None:
+                commit.versions.add((service, str(self._value_of(version))))
         return service
 
     def apply(self, commit: Commit) -> None:
         """Take over a commit that is durable."""
-        counts = self._counts
-        for cell, events in commit.counts.items():
-            counts[cell] = counts.get(cell, 0) + events
-        for outcome, found in commit.evidence.items():
-            held = self._evidence.setdefault(outcome, [])
-            held += [(self._next_evidence + index, failing) for index, failing in enumerate(found)]
-            del held[:-MAX_FAILING]
-            self._next_evidence += len(found)
+        for outcome, events in self._pending.add(commit):
+            self._take_back(outcome, events)
         for (portrait, at), events in commit.portraits.items():
-            self._autopsies[portrait.service].add(at, portrait, events)
+            self.autopsies[portrait.service].add(at, portrait, events)
         self.seen.add(commit.seen, commit.now)
         self.streams.update(commit.streams)
         self.dirty_streams.update(commit.streams)
-        self._heard.update(commit.heard)
+        self.heard.update(commit.heard)
         self._items.update(commit.items)
+        for service, version in sorted(commit.versions):
+            self.timeline.see(service, version, commit.now)
         for key, note in commit.notes:
             series = self.open(key)
             if series is not None:
-                series.is_changed = series.is_changed or note not in series.notes
-                series.notes[note] = commit.now
+                series.note(note, commit.now)
+        if commit.progress:
+            self._dependents.applied(commit)
+
+    def _take_back(self, outcome: Outcome, events: int) -> None:
+        """Keep what was counted ever as high as it was: Prometheus takes a counter that falls for a restarted one."""
+        for number in (*outcome.good, *outcome.bad):
+            series = self._numbered(number)
+            if series is not None:
+                series.ledger.good += events if number in outcome.good else 0
+                series.ledger.bad += events if number in outcome.bad else 0
+
+    def judge(self, now: int) -> Commit:
+        """Work out which slices of time became good or bad by `now`; store the commit, then apply it."""
+        self.settle()
+        commit = Commit(now=now)
+        self._dependents.judge(now, commit)
+        return commit
+
+    def next_verdict(self, now: int) -> int | None:
+        """Return when a slice can become bad after `now` although nothing comes; None if none can."""
+        return self._dependents.next_verdict(now)
 
     def settle(self) -> None:
         """Give the series what was counted since the last time: one addition for each series and slice."""
-        by_slice: dict[int, list[tuple[Outcome, int]]] = {}
-        for (outcome, at), events in self._counts.items():
-            by_slice.setdefault(at, []).append((outcome, events))
-        self._counts = {}
-        for at, parts in by_slice.items():
-            for number, (good, bad) in _sums(parts).items():
+        for at, sums in self._pending.take_counts():
+            for number, (good, bad) in sums.items():
                 series = self._numbered(number)
-                if series is not None:
-                    series.ledger.add(at, good, bad)
-                    series.is_changed = True
-                    if series.early is not None:
-                        series.early.add(at, good, bad)
+                if series is None:
+                    self.losses.add(self.groups.key_of(number), at, bad)
+                    continue
+                series.count(at, good, bad)
         self._show()
+        self.losses.tell(self.series.values())
 
     def _show(self) -> None:
-        by_series: dict[int, list[Evidence]] = {}
-        for outcome, found in self._evidence.items():
-            for number in outcome.bad:
-                by_series.setdefault(number, []).extend(found)
-        self._evidence = {}
-        for number, evidence in by_series.items():
+        """Give the series what is known of single events."""
+        for number, evidence in self._pending.take_evidence().items():
             series = self._numbered(number)
             if series is not None:
                 series.show(evidence)
+        for number, (weight, at) in self._pending.take_weights().items():
+            series = self._numbered(number)
+            if series is not None:
+                series.weigh(weight, at)
 
     def _numbered(self, number: int) -> Series | None:
         key = self.groups.key_of(number)
@@ -216,7 +331,7 @@ class Engine:
 
     def resume_evidence(self, number: int) -> None:
         """Number the bad events to come after `number`."""
-        self._next_evidence = max(self._next_evidence, number + 1)
+        self._pending.resume(number)
 
     def forget_streams(self, now: int) -> list[bytes]:
         """Forget metric streams that ended long ago; return their keys."""
@@ -229,15 +344,29 @@ class Engine:
     def mark_clean(self) -> None:
         """Note that everything up to now is in a checkpoint."""
         self.dirty_streams.clear()
-        for series in self.series.values():
-            for ring in series.ledger.rings:
+        for _, counted in self.counted():
+            for ring in counted.ledger.rings:
                 ring.dirty.clear()
+        for series in self.series.values():
+            series.is_unsaved = False
+
+    def mark_changed(self) -> None:
+        """Note that nothing is in a checkpoint."""
+        self.dirty_streams.update(self.streams)
+        for autopsy in self.autopsies.values():
+            autopsy.mark_changed()
+        for _, counted in self.counted():
+            for ring in counted.ledger.rings:
+                ring.dirty.update(ring.blocks)
+        for series in self.series.values():
+            series.is_unsaved = True
 
     def tick(self, now: int) -> Snapshot:
         """Evaluate everything at `now`, nanoseconds since the epoch."""
         self.settle()
+        self._dependents.refresh()
         every = SECOND * max(1, len(self.series) // _COURSES_PER_SECOND)
-        findings = {service: autopsy.findings(now) for service, autopsy in self._autopsies.items()}
+        findings = {service: autopsy.findings(now) for service, autopsy in self.autopsies.items()}
         return Snapshot(
             at_unix_nano=now,
             statuses=tuple(
@@ -245,32 +374,24 @@ class Engine:
                     evaluate(
                         series,
                         now,
-                        self._heard.get(series.slo.service, 0),
+                        self._dependents.heard(series.slo, self.heard, now),
                         findings[series.slo.service],
                         course_every_ns=every,
+                        missed=self.losses.missed(series, now),
                     )
                     for series in self._in_order()
                 ]
             ),
             items=dict(self._items),
+            annotations=self.timeline.annotations,
             time_scale=self._time_scale,
+            lost=self.losses.totals(),
         )
 
     def _in_order(self) -> list[Series]:
         if not self._ordered:
-            self._ordered = sorted(self.series.values(), key=lambda one: (self._places[one.key.slo], one.key))
-            for series in self._ordered:
+            shown = (one for one in self.series.values() if one.key.slo in self._places)
+            self._ordered = sorted(shown, key=lambda one: (self._places[one.key.slo], one.key))
+            for series in self.series.values():
                 series.number = self.groups.number(series.key)
         return self._ordered
-
-
-def _sums(parts: list[tuple[Outcome, int]]) -> dict[int, tuple[int, int]]:
-    """Return good and bad events of one slice by series."""
-    goods: dict[int, int] = {}
-    bads: dict[int, int] = {}
-    for outcome, events in parts:
-        for number in outcome.good:
-            goods[number] = goods.get(number, 0) + events
-        for number in outcome.bad:
-            bads[number] = bads.get(number, 0) + events
-    return {number: (goods.get(number, 0), bads.get(number, 0)) for number in {**goods, **bads}}

@@ -35,6 +35,11 @@ class Groups:
         self._keys[number] = key
         self._next = max(self._next, number + 1)
 
+    def inherit(self, other: Groups) -> None:
+        """Take over all numbers."""
+        for number, key in other._keys.items():
+            self.name(number, key)
+
     def number(self, key: SeriesKey) -> int:
         """Return the number of a series; a new one gets the next."""
         found = self._numbers.get(key)
@@ -57,3 +62,10 @@ class Groups:
                 group = tuple((name, OVERFLOW) for name in slo.group_by)
             found = known.setdefault(group, SeriesKey(slo.name, generation, group))
         return found
+
+    def numbers(self, slo: Slo, generation: str, facts: Facts) -> tuple[int, ...]:
+        """Return the numbers of the series that count an event: its group, and the whole if the groups alert as one."""
+        number = self.number(self.key(slo, generation, facts))
+        if not slo.alerting.together:
+            return (number,)
+        return number, self.number(SeriesKey(slo.name, generation))

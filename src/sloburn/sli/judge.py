@@ -43,8 +43,8 @@ class Rules:
         hits = []
         for slo, generation, where, bad in self._rules:
             if self._says(where, facts, said):
-                key = self._groups.key(slo, generation, facts)
-                hits.append((self._groups.number(key), self._says(bad, facts, said)))
+                is_bad = self._says(bad, facts, said)
+                hits += [(number, is_bad) for number in self._groups.numbers(slo, generation, facts)]
         return self._outcomes.of(hits)
 
     def _says(self, place: int, facts: Facts, said: dict[int, bool]) -> bool:

@@ -79,6 +79,11 @@ class Ring:
         """Return good and bad of those slices, from number `first` to `last`, that begin in excluded time."""
         return hidden_slices(self.blocks, self.tier.slice_ns, first, last, excluded)
 
+    def taken_back(self, place: int, good: int, bad: int) -> tuple[int, int]:
+        """Return negative counts cut to what a slice still holds; `place` is its number since the epoch."""
+        held_good, held_bad = sum_slices(self.blocks, place, place)
+        return max(good, -held_good), max(bad, -held_bad)
+
     def share(self) -> dict[int, Block]:
         """Return blocks that will never change, for readers in other threads: later events go into copies."""
         for block in self.blocks.values():
@@ -174,14 +179,23 @@ class Ledger:
         look_backs: For each look-back whose sum is kept, which of the rings it is read from.
     """
 
-    __slots__ = ("_by_ring", "_span", "bad", "first_unix_nano", "good", "last_unix_nano", "reaches", "rings")
+    __slots__ = (
+        "_attached",
+        "_by_ring",
+        "_span",
+        "bad",
+        "first_unix_nano",
+        "good",
+        "last_unix_nano",
+        "reaches",
+        "rings",
+    )
 
     def __init__(self, resolutions: tuple[Tier, ...], look_backs: tuple[int, ...] = ()) -> None:
         self.rings = tuple(Ring(tier) for tier in resolutions)
         self.reaches = tuple(Reach(self.rings[tier]) for tier in look_backs)
-        self._by_ring = tuple(
-            (ring, tuple(reach for reach in self.reaches if reach.ring is ring)) for ring in self.rings
-        )
+        self._attached: dict[object, tuple[Reach, ...]] = {}
+        self._by_ring = self._reaches_by_ring()
         self._span: tuple[tuple[int, int], ...] | None = None
         self.good = self.bad = 0
         self.first_unix_nano = 0
@@ -192,15 +206,39 @@ class Ledger:
         """Events ever counted."""
         return Count(self.good, self.bad)
 
+    def attach(self, who: object, look_backs: tuple[int, ...]) -> tuple[Reach, ...]:
+        """Return further look-backs whose sums are kept up to date; whoever reads them moves them.
+
+        Args:
+            who: Those who give the same get the same look-backs, and must move them alike.
+            look_backs: For each, which of the rings it is read from.
+        """
+        if who not in self._attached:
+            self._attached[who] = tuple(Reach(self.rings[tier]) for tier in look_backs)
+            self._by_ring = self._reaches_by_ring()
+        return self._attached[who]
+
+    def detach(self) -> None:
+        """Forget what was attached."""
+        self._attached = {}
+        self._by_ring = self._reaches_by_ring()
+
+    def _reaches_by_ring(self) -> tuple[tuple[Ring, tuple[Reach, ...]], ...]:
+        reaches = (*self.reaches, *(reach for found in self._attached.values() for reach in found))
+        return tuple((ring, tuple(reach for reach in reaches if reach.ring is ring)) for ring in self.rings)
+
     def add(self, at_unix_nano: int, good: int, bad: int) -> None:
-        """Count events at their own time, nanoseconds since the epoch."""
+        """Count events at their own time, nanoseconds since the epoch; negative counts take back what is there."""
         for ring, reaches in self._by_ring:
             place = at_unix_nano // ring.tier.slice_ns
-            ring.add(place, good, bad)
+            more_good, more_bad = good, bad
+            if good < 0 or bad < 0:  # a ring may have forgotten already what is taken back
+                more_good, more_bad = ring.taken_back(place, good, bad)
+            ring.add(place, more_good, more_bad)
             for reach in reaches:
                 if reach.first <= place <= reach.last:
-                    reach.good += good
-                    reach.bad += bad
+                    reach.good += more_good
+                    reach.bad += more_bad
         self.good += good
         self.bad += bad
         if at_unix_nano > self.last_unix_nano:
@@ -226,6 +264,14 @@ class Ledger:
         """Return the finest ring that reaches so far back."""
         return self.rings[tier_for(tuple(ring.tier for ring in self.rings), length_ns)]
 
+    def adopt(self, other: Ledger) -> None:
+        """Take over the counts of a ledger of the same slices, which is used no more."""
+        for ring, old in zip(self.rings, other.rings, strict=True):
+            ring.blocks, ring.dirty = old.blocks, old.dirty
+        self.good, self.bad = other.good, other.bad
+        self.first_unix_nano, self.last_unix_nano = other.first_unix_nano, other.last_unix_nano
+        self.recount()
+
     def prune(self, now: int) -> list[tuple[int, int]]:
         """Forget blocks that no window can reach any more; return their tiers and numbers."""
         gone = [(tier, number) for tier, ring in enumerate(self.rings) for number in ring.prune(now)]
@@ -236,5 +282,6 @@ class Ledger:
     def recount(self) -> None:
         """Work out every sum anew, the next time that somebody asks."""
         self._span = None
-        for reach in self.reaches:
-            reach.first, reach.last = 0, -1
+        for _, reaches in self._by_ring:
+            for reach in reaches:
+                reach.first, reach.last = 0, -1

@@ -11,21 +11,37 @@ from fractions import Fraction
 from sloburn.sli.autopsy import Findings
 from sloburn.sli.course import Course
 from sloburn.sli.evidence import Evidence
+from sloburn.sli.incomplete import Incomplete, Missed, incomplete
 from sloburn.sli.shape import Shape
 from sloburn.sli.status import BudgetPoint, FailingTrace, SloState, SloStatus, Suspect, WindowBurn
-from sloburn.slo.alerting import Alert, PairReading, read_pair
+from sloburn.slo.alerting import Alert, PairReading
 from sloburn.slo.budget import Count, budget_remaining, burn_rate, sli, time_to_exhaustion
+from sloburn.slo.budget_time import bad_time_left, outage_left
 from sloburn.slo.early import EarlyEvidence
 from sloburn.slo.model import Slo
+from sloburn.slo.timed import members_of, slice_ns_of
 
 Counts = tuple[tuple[int, int], ...]
 """Good and bad events of every look-back, the period last."""
 
 
-def read_pairs(slo: Slo, shape: Shape, counts: Counts) -> tuple[PairReading, ...]:
-    """Return what the alert pairs hold, with their burn rates."""
+def read_pairs(slo: Slo, shape: Shape, counts: Counts, odds: Counts) -> tuple[PairReading, ...]:
+    """Return what the alert pairs hold, with their burn rates.
+
+    Args:
+        slo: The promise.
+        shape: How it is evaluated.
+        counts: Of every look-back.
+        odds: What burn rates are made of, for every look-back.
+    """
     return tuple(
-        read_pair(window, slo.objective, long=Count(*counts[pair.long]), short=Count(*counts[pair.short]))
+        PairReading(
+            window=window,
+            long=Count(*counts[pair.long]),
+            short=Count(*counts[pair.short]),
+            long_burn=burn_rate(Count(*odds[pair.long]), slo.objective),
+            short_burn=burn_rate(Count(*odds[pair.short]), slo.objective),
+        )
         for window, pair in zip(slo.alerting.windows, shape.pairs, strict=True)
     )
 
@@ -38,10 +54,11 @@ class LiveStatus(SloStatus):
         group: Names and values of ``group_by``.
         shape: How it is evaluated.
         counts: Of every look-back.
+        odds: What ratios are made of, for every look-back: the counts, unless events are weighted.
         lifetime: Good and bad events ever counted.
         state: Where it stands.
         since_unix_nano: Since when.
-        alerts: One for each severity.
+        alerts: Burn alerts, then budget alerts.
         evidence: The newest bad events, oldest first.
         findings: What the autopsy knows.
         number: Of the series.
@@ -49,9 +66,24 @@ class LiveStatus(SloStatus):
         last_event_unix_nano: When the newest event ended.
         notes: What the user must know.
         early: Why the early page fires.
+        missed: The most events that were lost on their way; None for none.
+        seen_ns: Since when events come, nanoseconds.
     """
 
-    __slots__ = ("_counts", "_course", "_evidence", "_findings", "_lifetime", "_number", "_pairs", "_shape")
+    __slots__ = (
+        "_counts",
+        "_course",
+        "_evidence",
+        "_findings",
+        "_lifetime",
+        "_missed",
+        "_notes",
+        "_number",
+        "_odds",
+        "_pairs",
+        "_seen_ns",
+        "_shape",
+    )
 
     def __new__(cls, **values: object) -> SloStatus:  # type: ignore[misc]
         """Make one; `dataclasses.replace`, which knows nothing of counts, gets a plain status with its changes."""
@@ -64,6 +96,7 @@ class LiveStatus(SloStatus):
         group: tuple[tuple[str, str], ...],
         shape: Shape,
         counts: Counts,
+        odds: Counts,
         lifetime: tuple[int, int],
         state: SloState,
         since_unix_nano: int,
@@ -75,6 +108,8 @@ class LiveStatus(SloStatus):
         last_event_unix_nano: int,
         notes: tuple[str, ...],
         early: EarlyEvidence | None = None,
+        missed: Missed | None = None,
+        seen_ns: int = 0,
     ) -> None:
         put = object.__setattr__  # the class is frozen
         put(self, "slo", slo)
@@ -83,24 +118,31 @@ class LiveStatus(SloStatus):
         put(self, "since_unix_nano", since_unix_nano)
         put(self, "alerts", alerts)
         put(self, "last_event_unix_nano", last_event_unix_nano)
-        put(self, "notes", notes)
         put(self, "early", early)
+        put(self, "_notes", notes)
+        put(self, "_missed", missed)
         put(self, "_shape", shape)
         put(self, "_counts", counts)
+        put(self, "_odds", odds)
         put(self, "_evidence", evidence)
         put(self, "_lifetime", lifetime)
         put(self, "_findings", findings)
         put(self, "_number", number)
         put(self, "_course", course)
         put(self, "_pairs", None)
+        put(self, "_seen_ns", seen_ns)
 
     _counts: Counts
     _course: Course
     _evidence: tuple[Evidence, ...]
     _findings: Findings
     _lifetime: tuple[int, int]
+    _missed: Missed | None
+    _notes: tuple[str, ...]
     _number: int
+    _odds: Counts
     _pairs: tuple[PairReading, ...] | None
+    _seen_ns: int
     _shape: Shape
 
     @property
@@ -116,12 +158,24 @@ class LiveStatus(SloStatus):
     @property
     def sli(self) -> Fraction | None:
         """Good share of the period."""
-        return sli(self.count)
+        return sli(Count(*self._odds[-1]))
 
     @property
     def budget_remaining(self) -> Fraction | None:
         """Share of the budget that is left."""
-        return budget_remaining(self.count, self.slo.objective)
+        return budget_remaining(Count(*self._odds[-1]), self.slo.objective)
+
+    @property
+    def outage_ns(self) -> int | None:
+        """Nanoseconds that a total outage may still last, or that may still be bad."""
+        indicator, pairs = self.slo.indicator, self.pairs
+        slice_ns = slice_ns_of(indicator)
+        if slice_ns:
+            return bad_time_left(self.count, self.slo.objective, slice_ns)
+        if not pairs or members_of(indicator):
+            return None
+        over_ns = min(pairs[0].window.long_ns, self._seen_ns)
+        return outage_left(self.count, self.slo.objective, traffic=pairs[0].long, over_ns=over_ns)
 
     @property
     def exhaustion_ns(self) -> int | None:
@@ -136,10 +190,11 @@ class LiveStatus(SloStatus):
     def burns(self) -> tuple[WindowBurn, ...]:
         """Every look-back, shortest first."""
         lengths = (*self._shape.look_backs.lengths, self.slo.period.length_ns)
-        counts = dict(zip(lengths, (Count(*pair) for pair in self._counts), strict=True))
+        held = dict(zip(lengths, zip(self._counts, self._odds, strict=True), strict=True))
+        objective = self.slo.objective
         return tuple(
-            WindowBurn(length_ns=length, count=count, burn=burn_rate(count, self.slo.objective))
-            for length, count in sorted(counts.items())
+            WindowBurn(length_ns=length, count=Count(*count), burn=burn_rate(Count(*odds), objective))
+            for length, (count, odds) in sorted(held.items())
         )
 
     @property
@@ -147,9 +202,25 @@ class LiveStatus(SloStatus):
         """The alert pairs, fastest first."""
         pairs = self._pairs
         if pairs is None:
-            pairs = read_pairs(self.slo, self._shape, self._counts)
+            pairs = read_pairs(self.slo, self._shape, self._counts, self._odds)
             object.__setattr__(self, "_pairs", pairs)
         return pairs
+
+    @property
+    def incomplete(self) -> Incomplete | None:
+        """How far the numbers can be off."""
+        if self._missed is None:
+            return None
+        lengths = (*self._shape.look_backs.lengths, self.slo.period.length_ns)
+        windows = self.slo.alerting.windows
+        counts = tuple(Count(*pair) for pair in self._counts)
+        return incomplete(self._missed, lengths, counts, self.slo.objective, windows[0].long_ns if windows else 0)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user must know."""
+        found = self.incomplete
+        return self._notes if found is None else (*self._notes, found.text)
 
     @property
     def failing(self) -> tuple[FailingTrace, ...]:

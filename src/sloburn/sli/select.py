@@ -1,4 +1,4 @@
-"""Whether a condition holds for a span or a data point.
+"""Whether a condition holds for a span, a data point or a log record.
 
 Conditions are walked, not compiled to code: the classifier judges each distinct combination of values once and
 remembers the answer, so this is not on the hot path.
@@ -18,7 +18,7 @@ Attribute = str | int | float | bool | bytes | None
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What is known of one span or data point.
+    """What is known of one span, data point or log record.
 
     Args:
         attributes: Its own attributes over those of its resource.
@@ -26,6 +26,9 @@ class Facts:
         kind: ``server``, ``client``, ``producer``, ``consumer``, ``internal`` or ``unspecified``.
         status: ``ok``, ``error`` or ``unset``.
         within: Tells whether the duration is at most so many nanoseconds.
+        severity: Number of a log record's severity; None if it has none.
+        body: Of a log record, as text.
+        event: Of a log record: the name of the event.
     """
 
     attributes: Mapping[str, Attribute] = field(default_factory=dict)
@@ -33,6 +36,9 @@ class Facts:
     kind: str = ""
     status: str = ""
     within: Callable[[int], bool] = field(default=lambda _limit_ns: False)
+    severity: int | None = None
+    body: str = ""
+    event: str = ""
 
 
 def holds(condition: Condition, facts: Facts) -> bool:

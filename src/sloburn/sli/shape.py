@@ -7,10 +7,11 @@ bad x denominator > total x numerator, with numerator / denominator = factor x (
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 
 from sloburn.sli.ledger import Tier, tier_for, tiers
 from sloburn.slo.budget import error_budget
-from sloburn.slo.model import Period, Severity, Slo
+from sloburn.slo.model import BudgetLevel, Period, Severity, Slo
 from sloburn.slo.periods import period_begin, reach_ns
 
 Spans = tuple[tuple[int, int], ...]
@@ -73,12 +74,30 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Level:
+    """A budget alert: it fires at bad x `denominator` >= total x `numerator` and ends below the clearing ones.
+
+    Args:
+        numerator: Of (1 - left) x error budget.
+        denominator: Of the same.
+        clear_numerator: Of (1 - clear) x error budget.
+        clear_denominator: Of the same.
+    """
+
+    numerator: int
+    denominator: int
+    clear_numerator: int
+    clear_denominator: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
     """How an SLO is evaluated.
 
     Args:
         look_backs: Every look-back that is evaluated; the period is the last.
         pairs: In the order of the SLO's windows.
+        levels: In the order of the SLO's budget alerts.
         budget_numerator: Of the error budget.
         budget_denominator: Of the error budget.
         quiet_ns: How long nothing may come before it is called silence.
@@ -86,6 +105,7 @@ class Shape:
 
     look_backs: LookBacks
     pairs: tuple[Pair, ...]
+    levels: tuple[Level, ...]
     budget_numerator: int
     budget_denominator: int
     quiet_ns: int
@@ -134,7 +154,18 @@ class Shapes:
                 )
                 for window, level in zip(windows, levels, strict=True)
             ),
+            levels=tuple(_level(level, budget) for level in slo.alerting.budget),
             budget_numerator=budget.numerator,
             budget_denominator=budget.denominator,
             quiet_ns=windows[0].short_ns if windows else slo.period.length_ns,
         )
+
+
+def _level(level: BudgetLevel, budget: Fraction) -> Level:
+    fires, clears = (1 - level.left) * budget, (1 - level.clear) * budget
+    return Level(
+        numerator=fires.numerator,
+        denominator=fires.denominator,
+        clear_numerator=clears.numerator,
+        clear_denominator=clears.denominator,
+    )

@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from fractions import Fraction
 
+from sloburn.sli.incomplete import Incomplete
 from sloburn.slo.alerting import Alert, PairReading
+from sloburn.slo.annotation import Annotation
 from sloburn.slo.budget import Count
 from sloburn.slo.early import EarlyEvidence
 from sloburn.slo.model import Slo
@@ -20,7 +22,7 @@ class SloState(StrEnum):
     """The states of an SLO, calmest first."""
 
     OK = "ok"
-    BURNING = "burning"  # an alert is firing
+    BURNING = "burning"  # a burn alert is firing
     EXHAUSTED = "exhausted"  # the period's budget is gone
     NO_TRAFFIC = "no traffic"  # the service reports, but no event of this SLO came
     NO_DATA = "no data"  # the service does not report: frozen, neither fires nor resolves
@@ -120,16 +122,19 @@ class SloStatus:
         lifetime: Events ever counted: monotonic counters for Prometheus.
         sli: Good share of the period; None without events.
         budget_remaining: Share of the budget that is left; None without events.
+        outage_ns: Nanoseconds that a total outage may still last at the current traffic, or that may still be bad where
+            slices of time are counted; None where that is not known.
         exhaustion_ns: Nanoseconds until it is gone at the burn of the first long window; None if it is not burning.
         burns: Every look-back, shortest first.
         pairs: The alert pairs, fastest first.
-        alerts: One for each severity, page first.
+        alerts: The burn alerts, page first, then the budget alerts.
         failing: The newest bad events, newest first.
         suspects: What stands out among them, strongest first.
         budget: The budget over the period, oldest first.
         last_event_unix_nano: When the newest event ended; 0 if there was none.
         notes: What the user must know: rules that can never fire, thresholds that cannot be judged.
         early: Why the early page fires; None unless the SLO asks for it and there is evidence.
+        incomplete: How far the numbers can be off because events were lost on their way; None if none are known to be.
     """
 
     slo: Slo
@@ -150,6 +155,23 @@ class SloStatus:
     last_event_unix_nano: int = 0
     notes: tuple[str, ...] = ()
     early: EarlyEvidence | None = None
+    outage_ns: int | None = None
+    incomplete: Incomplete | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """What people must know of the processor itself.
+
+    Args:
+        at_unix_nano: Since when it is so.
+        text: What happened and what follows from it.
+        is_over: It is history; else it is so now.
+    """
+
+    at_unix_nano: int
+    text: str
+    is_over: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,10 +183,19 @@ class Snapshot:
         statuses: Every SLO and group, in the order of the documents.
         items: What became of every span, data point and log record, by signal and fate (``counted``, ``duplicate``,
             ``unmatched``, ``too late``, ``in the future``, ...), since the processor started.
+        annotations: What happened beside the telemetry, oldest first.
         time_scale: How many times faster than the documents say the windows run; 1 in production.
+        lost: Events that were lost before they could be counted, by service (empty if that is not known), signal and
+            who lost them; since the store began.
+        history_unix_nano: When the history of all SLOs begins; 0 if that is not known.
+        notices: What people must know of the processor itself: SLO documents that are refused, a store that fails.
     """
 
     at_unix_nano: int
     statuses: tuple[SloStatus, ...] = ()
     items: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    annotations: tuple[Annotation, ...] = ()
     time_scale: int = 1
+    lost: Mapping[tuple[str, str, str], int] = field(default_factory=dict)
+    history_unix_nano: int = 0
+    notices: tuple[Notice, ...] = ()

@@ -5,9 +5,11 @@ Source: OpenTelemetry metrics data model, "Temporality", "Resets and Gaps" and "
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
-from operator import lt, sub
+from operator import sub
+from typing import NamedTuple
+
+from sloburn.sli.exponential import Layout, added
 
 Values = tuple[int, ...]
 
@@ -19,21 +21,45 @@ class Temporality(Enum):
     CUMULATIVE = 2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StreamState:
+class StreamState(NamedTuple):
     """The last point of a metric stream.
 
     Args:
         start_unix_nano: Since when the sender counts.
         time_unix_nano: When it looked.
-        bounds: Bucket bounds; empty for a sum.
+        bounds: Explicit bucket bounds; empty for a sum.
         values: Counts by bucket, or the one count of a sum.
+        layout: What the values of an exponential histogram stand for; None for everything else.
     """
 
     start_unix_nano: int
     time_unix_nano: int
     bounds: tuple[float, ...]
     values: Values
+    layout: Layout | None = None
+
+
+class Gain(NamedTuple):
+    """What a point adds, by bucket, and what the buckets of an exponential histogram are."""
+
+    values: Values
+    layout: Layout | None = None
+
+
+def gain(point: StreamState, last: StreamState | None, temporality: Temporality, epoch: int) -> Gain | None:
+    """Return what a point of any kind adds; None for one that was seen before or comes out of order.
+
+    The arguments are those of `increase`.
+    """
+    if point.layout is None or last is None or last.layout is None or temporality is Temporality.DELTA:
+        values = increase(point, last, temporality, epoch)
+        return None if values is None else Gain(values, point.layout)
+    if point.time_unix_nano <= last.time_unix_nano:
+        return None
+    if point.start_unix_nano > last.start_unix_nano:
+        return Gain(point.values, point.layout)
+    layout, values = added(point.layout, point.values, last.layout, last.values)
+    return Gain(values, layout)
 
 
 def increase(point: StreamState, last: StreamState | None, temporality: Temporality, epoch: int) -> Values | None:
@@ -54,14 +80,7 @@ def increase(point: StreamState, last: StreamState | None, temporality: Temporal
         return point.values if point.start_unix_nano >= epoch else (0,) * len(point.values)
     if point.bounds != last.bounds and point.start_unix_nano == last.start_unix_nano:
         return (0,) * len(point.values)  # the view changed under way: what these buckets held before is not known
-    if _was_reset(point, last):
+    if point.start_unix_nano > last.start_unix_nano or len(point.values) != len(last.values):
         return point.values
-    return tuple(map(sub, point.values, last.values))
-
-
-def _was_reset(point: StreamState, last: StreamState) -> bool:
-    return (
-        point.start_unix_nano > last.start_unix_nano
-        or len(point.values) != len(last.values)
-        or any(map(lt, point.values, last.values))
-    )
+    grown = tuple(map(sub, point.values, last.values))
+    return point.values if min(grown, default=0) < 0 else grown  # what fell shows that the sender began anew

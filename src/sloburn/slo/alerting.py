@@ -71,10 +71,11 @@ def read_pair(window: Window, objective: Fraction, *, long: Count, short: Count)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
-    """The life of one alert: SLO + group + severity.
+    """The life of one alert: SLO + group + severity, and for a budget alert the share that is left.
 
     Args:
         severity: Page or ticket.
+        left: Share of the budget at which it fires (`slo.budget_alerts`); None for the burn alert.
         state: Where it is now.
         since_unix_nano: When it entered that state.
         pending_unix_nano: When the condition last became true; 0 while it is not.
@@ -83,11 +84,37 @@ class Alert:
     """
 
     severity: Severity
+    left: Fraction | None = None
     state: AlertState = AlertState.INACTIVE
     since_unix_nano: int = 0
     pending_unix_nano: int = 0
     fired_unix_nano: int = 0
     resolved_unix_nano: int = 0
+
+    @property
+    def kind(self) -> str:
+        """What it watches, as a label: ``burn``, ``budget-exhausted``, ``budget-10%``."""
+        if self.left is None:
+            return "burn"
+        return f"budget-{share_text(self.left)}%" if self.left else "budget-exhausted"
+
+    @property
+    def title(self) -> str:
+        """Severity and what it watches, for people."""
+        if self.left is None:
+            return self.severity.value
+        watched = f"{share_text(self.left)} % of the budget left" if self.left else "budget exhausted"
+        return f"{self.severity.value}: {watched}"
+
+    @property
+    def identity(self) -> tuple[Severity, Fraction | None]:
+        """What tells it from the other alerts of its series, over restarts."""
+        return self.severity, self.left
+
+
+def share_text(share: Fraction) -> str:
+    """Write a share in percent without the sign: ``10``, ``2.5``."""
+    return f"{float(share * 100):.10g}"
 
 
 def step(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from fractions import Fraction
 
+from sloburn.duration import SECOND
 from sloburn.slo.exclusions import Exclusion
 
 Scalar = str | int | float | bool
@@ -35,6 +36,9 @@ class Source(StrEnum):
     KIND = "kind"
     STATUS = "status"
     DURATION = "duration"
+    SEVERITY = "severity"  # of a log record: a number from 1 to 24
+    BODY = "body"
+    EVENT = "event"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,17 +91,33 @@ class SpanIndicator:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LogIndicator:
+    """Each log record that `where` selects is one event, bad where `bad` holds and good otherwise."""
+
+    where: Condition
+    bad: Condition
+
+
+class Snap(StrEnum):
+    """What becomes of a threshold that is no bucket bound."""
+
+    REFUSED = ""
+    DOWN = "down"  # the next bound below takes its place
+    UP = "up"  # the next bound above takes its place
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MetricIndicator:
     """Each count of a metric's data points that `where` selects is one event.
 
     Args:
-        metric: Instrument name, for instance ``http.server.request.duration``: a monotonic sum or an explicit
-            histogram.
+        metric: Instrument name, for instance ``http.server.request.duration``: a monotonic sum or a histogram.
         where: Selects data points by their attributes.
         bad: Points whose whole count is bad; None where a histogram's `threshold` judges.
         threshold: Upper bound of what is good, in seconds where `is_duration`, else in the metric's own unit. It must
             be one of the histogram's bucket bounds: anything between two bounds cannot be judged exactly.
         is_duration: The threshold was written as a duration.
+        snap: Which bound takes the place of a threshold that is none.
     """
 
     metric: str
@@ -105,9 +125,111 @@ class MetricIndicator:
     bad: Condition | None = None
     threshold: Fraction | None = None
     is_duration: bool = False
+    snap: Snap = Snap.REFUSED
 
 
-Indicator = SpanIndicator | MetricIndicator
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counter:
+    """A monotonic sum, or the count of a histogram, and which of its data points are taken."""
+
+    metric: str
+    where: Condition
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CounterIndicator:
+    """Two counters of different metrics: exactly two of the three are there.
+
+    Args:
+        good: Counts good events.
+        bad: Counts bad events.
+        total: Counts good and bad events together.
+    """
+
+    good: Counter | None = None
+    bad: Counter | None = None
+    total: Counter | None = None
+
+
+EventIndicator = SpanIndicator | LogIndicator | MetricIndicator | CounterIndicator
+"""What tells of single events which of them are bad."""
+
+
+SLICE_STEP_NS = 5 * SECOND
+"""A slice of time that is judged is a whole number of these: of the ledger's finest slices."""
+
+
+class NoEvents(StrEnum):
+    """What a slice of time is in which nothing happened."""
+
+    GOOD = "good"
+    BAD = "bad"
+    IGNORED = "ignored"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlicedIndicator:
+    """Each slice of time is one event, good where a large enough share of the source's events in it is good.
+
+    Args:
+        source: How the events are judged.
+        slice_ns: Length of a slice, nanoseconds; slices begin at whole multiples of it since the epoch.
+        target: Share of good events that makes a slice good, 0 < target <= 1.
+        no_events: What a slice without events is.
+    """
+
+    source: EventIndicator
+    slice_ns: int
+    target: Fraction
+    no_events: NoEvents = NoEvents.IGNORED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FreshnessIndicator:
+    """Each slice of time is one event, good while the source's last good event is not too old at its end.
+
+    Args:
+        source: Which events keep it fresh: the good ones.
+        within_ns: How old the last good event may be, nanoseconds; of a heartbeat interval and grace together.
+        slice_ns: Length of a slice, nanoseconds.
+        every_ns: Interval of a heartbeat, nanoseconds; 0 where no interval is promised, only freshness.
+    """
+
+    source: EventIndicator
+    within_ns: int
+    slice_ns: int
+    every_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JourneyIndicator:
+    """Each slice of time is one event, good where every member keeps its target within the slice.
+
+    Args:
+        members: Names of other SLOs.
+        slice_ns: Length of a slice, nanoseconds.
+        target: Share of good events that a member needs; None: each its own objective.
+        no_events: What a member's slice without events is.
+    """
+
+    members: tuple[str, ...]
+    slice_ns: int
+    target: Fraction | None = None
+    no_events: NoEvents = NoEvents.IGNORED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeightedIndicator:
+    """The good share is the weighted mean of the members' good shares, exact; members without events do not vote.
+
+    Args:
+        members: Names of other SLOs and their weights, above zero.
+    """
+
+    members: tuple[tuple[str, Fraction], ...]
+
+
+Indicator = EventIndicator | SlicedIndicator | FreshnessIndicator | JourneyIndicator | WeightedIndicator
 
 
 class Severity(StrEnum):
@@ -132,6 +254,21 @@ class Window:
     long_ns: int
     short_ns: int
     factor: Fraction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetLevel:
+    """A share of the period's budget whose reaching raises an alert.
+
+    Args:
+        severity: What it raises.
+        left: It fires while at most this share of the budget is left; 0 is the exhausted budget.
+        clear: It ends once more than this share is left; above `left`, so that a rolling period does not make it flap.
+    """
+
+    severity: Severity
+    left: Fraction
+    clear: Fraction
 
 
 class CalendarUnit(StrEnum):
@@ -169,6 +306,8 @@ class Alerting:
         for_ns: How long a pair must stay over before it fires, nanoseconds; the windows make it unnecessary.
         early_page: Page as soon as noise cannot explain what is seen (`slo.early`), before a pair is over; `for_ns`
             does not hold it back.
+        together: The groups of the SLO alert as one: every alert looks at the sum of their events (`slo.low_traffic`).
+        budget: Shares of the budget whose reaching raises an alert of its own, the highest first.
         notes: What was changed so that every window can fire, for people.
     """
 
@@ -176,6 +315,8 @@ class Alerting:
     min_bad_events: int = 5
     for_ns: int = 0
     early_page: bool = False
+    together: bool = False
+    budget: tuple[BudgetLevel, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -194,6 +335,7 @@ class Slo:
         description: For people.
         runbook: Address of what to do.
         exclusions: Time that does not count.
+        autopsy: Attributes that the autopsy compares beside the usual ones and those of `group_by`.
     """
 
     name: str
@@ -206,6 +348,7 @@ class Slo:
     description: str = ""
     runbook: str = ""
     exclusions: tuple[Exclusion, ...] = ()
+    autopsy: tuple[str, ...] = ()
 
     def scaled(self, scale: int) -> Slo:
         """Return the same promise on a clock that runs `scale` times as fast: for demos and tests.
@@ -220,4 +363,20 @@ class Slo:
             for window in self.alerting.windows
         )
         alerting = replace(self.alerting, windows=windows, for_ns=self.alerting.for_ns // scale)
-        return replace(self, period=Period(length_ns=self.period.length_ns // scale), alerting=alerting)
+        period = Period(length_ns=self.period.length_ns // scale)
+        return replace(self, period=period, alerting=alerting, indicator=_scaled(self.indicator, scale))
+
+
+def _scaled(indicator: Indicator, scale: int) -> Indicator:
+    match indicator:
+        case SlicedIndicator() | JourneyIndicator():
+            return replace(indicator, slice_ns=_scaled_slice(indicator.slice_ns, scale))
+        case FreshnessIndicator():
+            slice_ns, within_ns = _scaled_slice(indicator.slice_ns, scale), indicator.within_ns // scale
+            return replace(indicator, slice_ns=slice_ns, within_ns=within_ns, every_ns=indicator.every_ns // scale)
+        case _:
+            return indicator
+
+
+def _scaled_slice(slice_ns: int, scale: int) -> int:
+    return slice_ns // SLICE_STEP_NS * (SLICE_STEP_NS // scale)  # as the ledger scales its own

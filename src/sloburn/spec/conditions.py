@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from difflib import get_close_matches
 from enum import StrEnum
 
 from sloburn.slo.model import AllOf, AnyOf, Condition, Not
 from sloburn.spec.cursor import Cursor
-from sloburn.spec.matchers import DURATION, KIND, NAME, NOTHING, STATUS, Field, all_of, attribute, read_matcher
+from sloburn.spec.matchers import (
+    BODY,
+    DURATION,
+    EVENT,
+    KIND,
+    NAME,
+    NOTHING,
+    STATUS,
+    Field,
+    all_of,
+    attribute,
+    read_matcher,
+)
+from sloburn.spec.severity import read_severity
 
 ATTRIBUTE_PREFIX = "attribute."
-
-_SPAN_FIELDS: dict[str, Field] = {"status": STATUS, "duration": DURATION, "name": NAME, "kind": KIND}
 
 
 class Subject(StrEnum):
@@ -19,6 +31,22 @@ class Subject(StrEnum):
 
     SPAN = "span"
     POINT = "data point"
+    LOG = "log record"
+
+
+def _reader(field: Field) -> Callable[[Cursor], Condition]:
+    return lambda at: read_matcher(at, field)
+
+
+_SPAN_FIELDS = {
+    name: _reader(field) for name, field in (("status", STATUS), ("duration", DURATION), ("name", NAME), ("kind", KIND))
+}
+_LOG_FIELDS = {"severity": read_severity, "body": _reader(BODY), "event": _reader(EVENT)}
+_FIELDS: dict[Subject, dict[str, Callable[[Cursor], Condition]]] = {
+    Subject.SPAN: _SPAN_FIELDS,
+    Subject.POINT: {},
+    Subject.LOG: _LOG_FIELDS,
+}
 
 
 def read_condition(at: Cursor, subject: Subject) -> Condition:
@@ -54,17 +82,17 @@ def _read_parts(at: Cursor, subject: Subject) -> tuple[Condition, ...]:
 def _read_field(name: str, at: Cursor, subject: Subject) -> Condition:
     if name.startswith(ATTRIBUTE_PREFIX):
         return read_matcher(at, attribute(name.removeprefix(ATTRIBUTE_PREFIX)))
-    if name in _SPAN_FIELDS and subject is Subject.SPAN:
-        return read_matcher(at, _SPAN_FIELDS[name])
+    if name in _FIELDS[subject]:
+        return _FIELDS[subject][name](at)
     if name in _SPAN_FIELDS:
         message = f"a {subject} has no {name}; for an attribute of that name write {ATTRIBUTE_PREFIX}{name}"
         return at.refuse(message, NOTHING)
-    return read_matcher(at, attribute(name)) if not _is_misspelt(name, at) else NOTHING
+    return read_matcher(at, attribute(name)) if not _is_misspelt(name, at, subject) else NOTHING
 
 
-def _is_misspelt(name: str, at: Cursor) -> bool:
+def _is_misspelt(name: str, at: Cursor, subject: Subject) -> bool:
     # Any word can be an attribute, but `stauts: error` would silently never hold.
-    words = (*_SPAN_FIELDS, "any", "all", "not")
+    words = (*(_FIELDS[subject] or _SPAN_FIELDS), "any", "all", "not")
     close = get_close_matches(name, words, n=1, cutoff=0.8)
     if not close:
         return False

@@ -8,13 +8,20 @@ from fractions import Fraction
 from sloburn.duration import DAY
 from sloburn.slo.model import Period, Slo
 from sloburn.spec.alerting import default_alerting, read_alerting
-from sloburn.spec.cursor import Cursor
+from sloburn.spec.cursor import Cursor, Record
 from sloburn.spec.exclusions import read_exclusions
-from sloburn.spec.indicators import STAND_IN, read_indicator
+from sloburn.spec.fit import fit_slo
+from sloburn.spec.kinds import STAND_IN, read_any_indicator, reads_others
+from sloburn.spec.objectives import full_name, split_objectives
 from sloburn.spec.periods import read_period
 from sloburn.spec.values import read_name, read_objective, read_text
 
 VERSION = "sloburn/v1"
+MOST_COMPARED = 8
+"""Attributes of one's own that the autopsy compares: each one multiplies what an event can look like."""
+
+
+_INDICATOR = "{spans: {kind: server}, bad: {status: error}}"
 
 _SLO_KEYS = (
     "name",
@@ -22,11 +29,14 @@ _SLO_KEYS = (
     "description",
     "runbook",
     "objective",
+    "objectives",
     "period",
     "group_by",
     "indicator",
+    "slices",
     "alerting",
     "exclude",
+    "autopsy",
 )
 
 
@@ -37,10 +47,12 @@ class Placed:
     Args:
         slo: The SLO.
         at: The place.
+        indicator_at: Where its indicator is written.
     """
 
     slo: Slo
     at: Cursor
+    indicator_at: Cursor
 
 
 def read_document(root: Cursor) -> tuple[Placed, ...]:
@@ -72,30 +84,52 @@ def _kin(version: str) -> str:
 def _read_slos(at: Cursor) -> tuple[Placed, ...]:
     if at.is_list and at.is_empty:
         return at.refuse("found an empty list; expected at least one SLO", ())
-    return tuple(_read_slo(item) for item in at.items())
+    return tuple(placed for item in at.items() for placed in _read_entry(item))
 
 
-def _read_slo(at: Cursor) -> Placed:
+def _read_entry(at: Cursor) -> tuple[Placed, ...]:
+    """Read an SLO, or the SLOs that its several objectives become."""
     record = at.record(*_SLO_KEYS)
+    if "objectives" in record:
+        return tuple(_read_slo(own, suffix) for own, suffix in split_objectives(record))
+    return (_read_slo(record),)
+
+
+def _read_slo(record: Record, suffix: str = "") -> Placed:
     objective = record.need("objective", read_objective, Fraction(1, 2), "99.9")
     period = record.need("period", read_period, Period(length_ns=30 * DAY), "30d")
     slo = Slo(
-        name=record.need("name", read_name, "", "checkout-availability"),
-        service=record.need("service", read_text, "", "checkout"),
+        name=full_name(record, record.need("name", read_name, "", "checkout-availability"), suffix),
+        service=_read_service(record),
         objective=objective,
         period=period,
-        indicator=record.need("indicator", read_indicator, STAND_IN, "{spans: {kind: server}, bad: {status: error}}"),
+        indicator=record.need("indicator", read_any_indicator, STAND_IN, _INDICATOR),
         alerting=record.may(
             "alerting",
-            lambda place: read_alerting(place, period, objective),
+            lambda place: read_alerting(place, period, objective, has_groups="group_by" in record),
             default_alerting(period, objective),
         ),
         group_by=record.may("group_by", _read_group_by, ()),
         description=record.may("description", read_text, ""),
         runbook=record.may("runbook", read_text, ""),
         exclusions=record.may("exclude", read_exclusions, ()),
+        autopsy=record.may("autopsy", _read_autopsy, ()),
     )
-    return Placed(slo=slo, at=record.fields.get("name", at))
+    at = record.fields.get("name", record.at)
+    return Placed(slo=fit_slo(record, slo), at=at, indicator_at=record.fields.get("indicator", at))
+
+
+def _read_service(record: Record) -> str:
+    if "indicator" in record and reads_others(record.fields["indicator"]):
+        return record.may("service", read_text, "")
+    return record.need("service", read_text, "", "checkout")
+
+
+def _read_autopsy(at: Cursor) -> tuple[str, ...]:
+    keys = _read_group_by(at)
+    if len(keys) > MOST_COMPARED:
+        return at.refuse(f"found {len(keys)} attributes; expected at most {MOST_COMPARED}", ())
+    return keys
 
 
 def _read_group_by(at: Cursor) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -9,9 +10,13 @@ from sloburn.errors import Problem, SpecError
 from sloburn.slo.model import Slo
 from sloburn.spec.cursor import Cursor
 from sloburn.spec.documents import Placed, read_document
+from sloburn.spec.members import member_faults
 from sloburn.spec.syntax import compose
 
 SUFFIXES = (".yaml", ".yml")
+
+Stamp = tuple[tuple[str, int, int, int], ...]
+"""Files, each with its moment of change (nanoseconds), its length (bytes) and its number on the disk."""
 
 
 def load_slos(paths: Sequence[Path]) -> tuple[Slo, ...]:
@@ -45,6 +50,34 @@ def parse_slos(text: str, file: str) -> tuple[Slo, ...]:
     """
     problems: list[Problem] = []
     return _finish(_read_text(text, file, problems), problems)
+
+
+def stamp_of(paths: Sequence[Path]) -> Stamp:
+    """Return which files the paths name, and when each was changed: it differs when a document may have changed."""
+    try:
+        return tuple(_stamp(file) for file in _find(paths, []))
+    except OSError as error:  # a folder that cannot be listed
+        return ((str(error), 0, 0, 0),)
+
+
+def content_digest(paths: Sequence[Path]) -> bytes:
+    """Return a digest of what all files hold, or of why they cannot be read."""
+    digest = hashlib.sha256()
+    try:
+        for file in _find(paths, []):
+            content = file.read_bytes()
+            digest.update(f"{file} {len(content)} ".encode() + content)
+    except OSError as error:
+        digest.update(str(error).encode())
+    return digest.digest()
+
+
+def _stamp(file: Path) -> tuple[str, int, int, int]:
+    try:
+        found = file.stat()
+    except OSError:
+        return str(file), 0, 0, 0
+    return str(file), found.st_mtime_ns, found.st_size, found.st_ino
 
 
 def _find(paths: Sequence[Path], problems: list[Problem]) -> Iterator[Path]:
@@ -96,6 +129,8 @@ def _finish(placed: list[Placed], problems: list[Problem]) -> tuple[Slo, ...]:
         other = first.setdefault(one.slo.name, one)
         if one.slo.name and other is not one:
             problems.append(_name_twice(one, other))
+    if not problems:
+        problems += [_about_members(first[slo.name], fault) for slo, fault in member_faults(one.slo for one in placed)]
     if problems:
         raise SpecError(tuple(problems))
     return tuple(one.slo for one in placed)
@@ -106,6 +141,11 @@ def _name_twice(one: Placed, other: Placed) -> Problem:
         f"the name {one.slo.name} is taken by the SLO in {other.at.file}:{other.at.line}; expected a name of its own"
     )
     return Problem(file=one.at.file, line=one.at.line, path=one.at.path, message=message)
+
+
+def _about_members(one: Placed, fault: str) -> Problem:
+    at = one.indicator_at
+    return Problem(file=at.file, line=at.line, path=at.path, message=fault)
 
 
 def _about(path: Path, message: str, line: int = 1) -> Problem:

@@ -47,6 +47,8 @@ class Field:
 STATUS = Field(source=Source.STATUS, operators=_EQUALITY, read=lambda at: read_choice(at, STATUSES))
 KIND = Field(source=Source.KIND, operators=_EQUALITY, read=lambda at: read_choice(at, KINDS))
 NAME = Field(source=Source.NAME, operators=(*_EQUALITY, "regex"), read=read_text)
+BODY = Field(source=Source.BODY, operators=(*_EQUALITY, "regex"), read=read_text)
+EVENT = Field(source=Source.EVENT, operators=(*_EQUALITY, "regex"), read=read_text)
 DURATION = Field(source=Source.DURATION, operators=tuple(ORDER), read=read_duration)
 
 

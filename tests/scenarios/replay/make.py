@@ -42,6 +42,35 @@ METRIC = SLO.replace(
 )
 
 
+TIMED = """\
+version: sloburn/v1
+slos:
+  - name: orders
+    service: shop
+    period: 30d
+    indicator: {spans: {kind: server}, bad: {status: error}}
+    objectives: [{name: strict, objective: 99.9}, {name: loose, objective: 95}]
+  - name: minutes
+    service: shop
+    objective: 99
+    period: 30d
+    indicator: {spans: {kind: server}, bad: {status: error}}
+    slices: {length: 1m, target: 90%}
+  - name: fresh
+    service: shop
+    objective: 99
+    period: 30d
+    indicator: {freshness: {of: {spans: {}, bad: {status: error}}, within: 5m}}
+  - name: journey
+    objective: 99
+    period: 30d
+    indicator: {journey: {members: [orders-loose, fresh]}}
+  - name: whole
+    objective: 99.5
+    period: 30d
+    indicator: {weighted: {members: {orders-strict: 3, minutes: 1}}}
+"""
+
 EARLY = METRIC + "    alerting: {early_page: true}\n"
 
 
@@ -121,6 +150,11 @@ def scenarios() -> dict[str, dict[str, bytes | str]]:
         },
         "faster-clock": {"slos.yaml": SLO, "input.jsonl": lines(quick), "arguments.txt": "--time-scale 60"},
         "metrics": {"slos.yaml": METRIC, "input.jsonl": lines(counter)},
+        "silence": {
+            "slos.yaml": TIMED,
+            "input.jsonl": lines([*outage, _later(60 * MINUTE)]),
+            "arguments.txt": "--at 2026-11-21T14:20:00Z",
+        },
         "gap": {"slos.yaml": SLO, "input.jsonl": lines([*outage[:36], _later(3 * 60 * MINUTE)])},
     }
 

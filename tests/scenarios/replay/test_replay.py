@@ -5,12 +5,14 @@ from __future__ import annotations
 import gzip
 import json
 import shutil
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.scenarios.replay.make import BEGIN, HERE, lines, run, scenarios, traffic
+from tests.zstandard import zstd_of
 
 NAMES = sorted(scenarios())
 FIRING = "firing"
@@ -41,6 +43,18 @@ def test_a_recording_gives_what_is_committed(name: str) -> None:
     status, out, _ = run(HERE / name, "--json")
     assert (status, out) == (0, (HERE / name / "expected.json").read_text())
     assert run(HERE / name, "--json")[1] == out
+
+
+def test_silence_pages_whom_it_is_a_signal_to() -> None:
+    """An hour without an event freezes the SLOs on events; freshness pages on time, and its journey with it."""
+    document = replayed(HERE / "silence")
+    alerts = document["variants"][0]["alerts"]
+    fired = {one["slo"]: one["at"] for one in alerts if (one["severity"], one["state"]) == ("page", FIRING)}
+    # The last event comes at 14:04:59 and is fresh for 5 min; two bad minutes are needed, known 10 s after their end.
+    assert fired["fresh"] == "2026-11-21T14:11:10.000Z"
+    assert fired["journey"] < fired["fresh"]  # its other member burns in the outage before
+    states = {one["name"]: one["state"] for one in document["variants"][0]["status"][0]["slos"]}
+    assert (states["fresh"], states["orders-strict"], states["minutes"]) == ("burning", "no data", "no data")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -130,14 +144,50 @@ def test_gzip_is_read(tmp_path: Path) -> None:
     (folder / "input.jsonl").write_bytes(gzip.compress(plain))
     assert replayed(folder) == expected
     (folder / "input.jsonl").write_bytes(gzip.compress(plain)[:-400])
-    assert "the gzip file is damaged" in replayed(folder)["flaws"][0]["reason"]
+    assert "the compressed file is damaged" in replayed(folder)["flaws"][0]["reason"]
+
+
+def test_zstd_is_read(tmp_path: Path) -> None:
+    """A recording in one zstd file gives what it gave before; one that is cut short says so."""
+    folder = copied("outage", tmp_path)
+    plain = (folder / "input.jsonl").read_bytes()
+    expected = replayed(folder)
+    (folder / "input.jsonl").write_bytes(zstd_of(plain))
+    assert replayed(folder) == expected
+    (folder / "input.jsonl").write_bytes(zstd_of(plain[:20_000]) + zstd_of(plain[20_000:])[:-10])
+    assert "the compressed file is damaged" in replayed(folder)["flaws"][0]["reason"]
+
+
+def test_requests_that_the_exporter_compressed_are_read(tmp_path: Path) -> None:
+    """With its own zstd the file exporter compresses each request, JSON or protobuf, behind its length."""
+    lined, packed = copied("outage", tmp_path), copied("protobuf", tmp_path)
+    expected = replayed(lined), replayed(packed)
+    bodies = (lined / "input.jsonl").read_bytes().splitlines()
+    (lined / "input.jsonl").write_bytes(framed(bodies))
+    (packed / "input.binpb").write_bytes(framed(messages((packed / "input.binpb").read_bytes())))
+    assert (replayed(lined), replayed(packed)) == expected
+
+
+def framed(bodies: Iterable[bytes]) -> bytes:
+    """Return bodies compressed one by one, each behind its length."""
+    compressed = [zstd_of(body) for body in bodies]
+    return b"".join(len(body).to_bytes(4, "big") + body for body in compressed)
+
+
+def messages(recording: bytes) -> Iterator[bytes]:
+    """Yield what a recording holds behind its lengths."""
+    at = 0
+    while at < len(recording):
+        end = at + 4 + int.from_bytes(recording[at : at + 4], "big")
+        yield recording[at + 4 : end]
+        at = end
 
 
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"\x28\xb5\x2f\xfd" + bytes(12), "the file is compressed with zstd"),
-        (b"\0\0\0\x10\x28\xb5\x2f\xfd" + bytes(12), "the message is compressed with zstd"),
+        (b"\x28\xb5\x2f\xfd" + bytes(12), "the compressed file is damaged"),
+        (b"\0\0\0\x10\x28\xb5\x2f\xfd" + bytes(12), "the zstd body"),
         (b"\xff\xff\xff\xff and so on", "no length of a message is here"),
         (bytes(3), "no length of a message is here"),
         (b"{not json\n", "Expecting property name"),

@@ -1,0 +1,138 @@
+"""A counter of all events and one of a part of them, put together: a pure account of what was heard and not yet booked.
+
+Both sides tell how many events there were since they last told, at moments of their own. Events are booked when both
+have spoken, `whole` of them at a time with as many of the part as belong there: booked events are never negative, the
+part is never larger than the whole, and what was booked is never taken back. What came too late to be booked in its own
+slice is booked with the next events, so lifetime sums are exact as soon as both counters have told everything.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from sloburn.duration import MINUTE
+from sloburn.sli.temporality import StreamState
+
+GRACE_NS = 1 * MINUTE
+"""How far one side may run ahead of the other, in the time of their points."""
+
+MAX_HELD = 500
+"""Slices that wait; beyond, the oldest are put together."""
+
+MOST_EVENTS = 2**53
+"""Events of one side in one slice; more is nobody's traffic and must still fit the store."""
+
+Booking = tuple[int, int, int]
+"""The beginning of a slice, how many events, and how many of them are of the part."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Account:
+    """What was heard and not yet booked.
+
+    Args:
+        whole_unix_nano: The newest point of the whole; 0 before the first.
+        part_unix_nano: The newest point of the part; 0 before the first.
+        held: Events of the whole and of the part by the beginning of their slice, nanoseconds since the epoch.
+    """
+
+    whole_unix_nano: int = 0
+    part_unix_nano: int = 0
+    held: dict[int, list[int]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, state: StreamState | None) -> Account:
+        """Read what `state` wrote: an account is kept as the last point of a stream is."""
+        if state is None:
+            return cls()
+        whole, part, *cells = state.values
+        held = {at: [all_of, part_of] for at, all_of, part_of in zip(cells[::3], cells[1::3], cells[2::3], strict=True)}
+        return cls(whole_unix_nano=whole, part_unix_nano=part, held=held)
+
+    def state(self) -> StreamState:
+        """Return what a restart needs."""
+        cells = (number for at, cell in sorted(self.held.items()) for number in (at, *cell))
+        newest = max(self.whole_unix_nano, self.part_unix_nano)
+        values = (self.whole_unix_nano, self.part_unix_nano, *cells)
+        return StreamState(start_unix_nano=0, time_unix_nano=newest, bounds=(), values=values)
+
+    def hear(self, *, whole: bool, at_unix_nano: int, slice_unix_nano: int, events: int) -> None:
+        """Take what one side told, even if it is nothing."""
+        if whole:
+            self.whole_unix_nano = max(self.whole_unix_nano, at_unix_nano)
+        else:
+            self.part_unix_nano = max(self.part_unix_nano, at_unix_nano)
+        if events:
+            cell = self.held.setdefault(slice_unix_nano, [0, 0])
+            cell[not whole] = min(cell[not whole] + events, MOST_EVENTS)
+
+    def settle(self, slice_ns: int, *, waits: bool) -> list[Booking]:
+        """Return what can be booked now, and forget it.
+
+        Args:
+            slice_ns: Length of a slice, nanoseconds.
+            waits: Wait for a part that was never heard, or not for long; if not, there is none of it.
+        """
+        booked: list[Booking] = []
+        part, last = 0, 0
+        for at in sorted(self.held):
+            if not self._is_due(at, waits=waits):
+                break
+            cell, last = self.held[at], at
+            part, cell[1] = part + cell[1], 0
+            if cell[0]:
+                part += self._take_stray(at + slice_ns)
+                taken = min(cell[0], part)
+                booked.append((at, cell[0], taken))
+                part, cell[0] = part - taken, 0
+        if part:
+            self.held[last][1] = part
+        self.held = {at: cell for at, cell in self.held.items() if cell != [0, 0]}
+        self._join()
+        return booked
+
+    def take(self, other: Account) -> None:
+        """Take over what another account holds."""
+        for at, cell in other.held.items():
+            mine = self.held.setdefault(at, [0, 0])
+            for side, events in enumerate(cell):
+                mine[side] += events
+        other.held = {}
+
+    def release(self, *, at_once: bool) -> list[tuple[int, int, int]]:
+        """Return slices with what is held of both sides, and forget them: nobody here has the other side.
+
+        Args:
+            at_once: Do not wait for the grace.
+        """
+        newest = max(self.whole_unix_nano, self.part_unix_nano)
+        found = [at for at in sorted(self.held) if at_once or at <= newest - GRACE_NS]
+        return [(at, *self.held.pop(at)) for at in found]  # type: ignore[misc]
+
+    def _is_due(self, at: int, *, waits: bool) -> bool:
+        if self.part_unix_nano >= at or self.whole_unix_nano >= at + GRACE_NS:
+            return True
+        return not waits and self.part_unix_nano < at - GRACE_NS
+
+    def _take_stray(self, at: int) -> int:
+        """Take the part of the next slice where it has no whole: its sender is only a moment late."""
+        cell = self.held.get(at)
+        if cell is None or cell[0]:
+            return 0
+        part, cell[1] = cell[1], 0
+        return part
+
+    def _join(self) -> None:
+        """Put the oldest slices together where there are too many."""
+        slices = sorted(self.held)
+        for at, following in pairwise(slices):
+            if len(self.held) <= MAX_HELD:
+                return
+            for side, events in enumerate(self.held.pop(at)):
+                self.held[following][side] += events
+
+    @property
+    def waiting(self) -> int:
+        """How many events of the part have no whole yet."""
+        return sum(part for _, part in self.held.values())

@@ -1,0 +1,89 @@
+"""A real processor that is killed: slices of time, freshness, journeys and several objectives are what they were."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.processor import Processor, wait_until
+from tests.telemetry import SpanSpec, trace_request
+
+SCALE = 30  # slices of 10 s last a third of a second
+SLOS = """\
+version: sloburn/v1
+slos:
+  - name: orders
+    service: shop
+    period: 30d
+    indicator: {spans: {kind: server}, bad: {status: error}}
+    objectives: [{name: strict, objective: 99.9}, {name: loose, objective: 99}]
+  - name: minutes
+    service: shop
+    objective: 99.9
+    period: 30d
+    indicator: {spans: {kind: server}, bad: {status: error}}
+    slices: {length: 10s, target: 95%}
+  - name: fresh
+    service: importer
+    objective: 99
+    period: 30d
+    indicator: {freshness: {of: {spans: {}}, within: 20s, slice: 10s}}
+  - name: journey
+    objective: 99
+    period: 30d
+    indicator: {journey: {members: [minutes, orders-loose], slice: 10s, target: 95%}}
+  - name: whole
+    objective: 99
+    period: 30d
+    indicator: {weighted: {members: {orders-strict: 3, minutes: 1}}}
+"""
+
+
+def send(processor: Processor, specs: list[SpanSpec], service: str = "shop") -> None:
+    """Send spans over HTTP."""
+    body = trace_request(specs, service).SerializeToString()
+    headers = {"Content-Type": "application/x-protobuf"}
+    assert httpx.post(f"http://{processor.http}/v1/traces", content=body, headers=headers).status_code == httpx.codes.OK
+
+
+def figures(processor: Processor, *names: str) -> dict[str, tuple[int, int]]:
+    """Return good and bad of SLOs."""
+    slos: list[dict[str, Any]] = httpx.get(f"http://{processor.page}/api/v1/slos").json()["slos"]
+    return {slo["name"]: (slo["good"], slo["bad"]) for slo in slos if slo["name"] in names}
+
+
+def fires(processor: Processor, name: str) -> Callable[[], bool]:
+    """Return a question: does the page of an SLO fire?"""
+    return lambda: processor.status(name)["alerts"][0]["state"] == "firing"
+
+
+def test_a_kill_changes_no_verdict(tmp_path: Path) -> None:
+    """Verdicts on slices survive kill -9, silence pages, and what is judged after the start goes on from there."""
+    slos = tmp_path / "slos.yaml"
+    slos.write_text(SLOS)
+    still = ("orders-strict", "orders-loose", "minutes", "journey", "whole")
+    with Processor(slos, tmp_path, "--time-scale", str(SCALE)) as processor:
+        now = time.time_ns()
+        send(processor, [SpanSpec(number=n, end=now - n * 100_000_000, error=n % 7 == 0) for n in range(1, 61)])
+        send(processor, [SpanSpec(number=100, end=now)], "importer")
+        wait_until(lambda: sum(figures(processor, "journey").get("journey", (0, 0))) >= 1, "a journey is judged")
+        wait_until(fires(processor, "fresh"), "freshness pages although nothing comes")
+        before = figures(processor, *still, "fresh")
+        assert before["orders-strict"] == before["orders-loose"] == (52, 8)
+        assert before["minutes"][1] > 0
+        processor.kill()
+        processor.start()
+        after = figures(processor, *still, "fresh")
+        assert {name: after[name] for name in still} == {name: before[name] for name in still}
+        assert after["fresh"][0] == before["fresh"][0]
+        assert after["fresh"][1] >= before["fresh"][1]
+        assert fires(processor, "fresh")()
+        wait_until(lambda: figures(processor, "fresh")["fresh"][1] > before["fresh"][1], "slices are judged further")
+        send(processor, [SpanSpec(number=200, end=time.time_ns())], "importer")
+        good = after["fresh"][0]
+        wait_until(lambda: figures(processor, "fresh")["fresh"][0] > good, "an event makes it fresh again")
+        assert processor.stop() == 0

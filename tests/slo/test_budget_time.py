@@ -1,0 +1,90 @@
+"""The budget as time, and the time until it is gone, against outages that are played out second by second."""
+
+from __future__ import annotations
+
+from collections import deque
+from fractions import Fraction
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sloburn.duration import HOUR, MINUTE, SECOND
+from sloburn.slo.budget import Count, budget_remaining, burn_rate, time_to_exhaustion
+from sloburn.slo.budget_time import bad_time_left, budget_time_text, outage_left
+
+PERIOD = 3_600  # seconds; a short period is played out as well as a long one
+
+
+def played(rate: int, spent: int, objective: Fraction, share: Fraction) -> int:
+    """Play an outage of steady traffic; return after how many seconds the budget is gone.
+
+    Args:
+        rate: Events a second.
+        spent: Bad events of the period before, all of them young.
+        objective: The SLO's.
+        share: Share of events that fail from now on.
+    """
+    bad_by_second = deque([0] * PERIOD, maxlen=PERIOD)
+    bad_by_second[-1] = spent
+    for second in range(1, PERIOD):
+        bad_by_second.append(int(rate * share))
+        if sum(bad_by_second) >= (1 - objective) * rate * PERIOD:
+            return second
+    return PERIOD
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    rate=st.integers(1, 20).map(lambda n: n * 10),
+    objective=st.sampled_from((Fraction(9, 10), Fraction(99, 100), Fraction(95, 100))),
+    spent=st.integers(0, 100),
+)
+def test_an_outage_may_last_as_long_as_is_said(rate: int, objective: Fraction, spent: int) -> None:
+    """A total outage at steady traffic spends what is left of the budget in that time, to the second."""
+    allowed = int((1 - objective) * rate * PERIOD)
+    bad = min(spent, allowed - 1)
+    count = Count(rate * PERIOD - bad, bad)
+    left = outage_left(count, objective, traffic=Count(rate * 600, 0), over_ns=600 * SECOND)
+    assert left is not None
+    assert abs(played(rate, bad, objective, Fraction(1)) - left / SECOND) <= 1
+
+
+@pytest.mark.parametrize("share", [Fraction(1), Fraction(1, 2), Fraction(1, 5)])
+def test_time_to_exhaustion_is_true(share: Fraction) -> None:
+    """At a steady burn the budget is gone when `time_to_exhaustion` says, what was spent before included."""
+    objective, rate, spent = Fraction(9, 10), 10, 1_000
+    count = Count(rate * PERIOD - spent, spent)
+    remaining, burn = budget_remaining(count, objective), burn_rate(Count(0, 1), objective)
+    assert remaining is not None
+    assert burn is not None
+    told = time_to_exhaustion(remaining, burn * share, PERIOD * SECOND)
+    assert told is not None
+    assert abs(played(rate, spent, objective, share) - told / SECOND) <= 1
+
+
+def test_no_traffic_is_no_answer() -> None:
+    """Without traffic nobody can say how long an outage may last; once the budget is gone, no longer at all."""
+    assert outage_left(Count(10, 0), Fraction(9, 10), traffic=Count(), over_ns=HOUR) is None
+    assert outage_left(Count(0, 10), Fraction(9, 10), traffic=Count(1, 0), over_ns=HOUR) == 0
+    assert bad_time_left(Count(), Fraction(9, 10), MINUTE) is None
+
+
+def test_slices_are_time() -> None:
+    """Of 1,000 minutes at 99 % ten may be bad: with three bad ones seven minutes are left."""
+    assert bad_time_left(Count(997, 3), Fraction(99, 100), MINUTE) == 7 * MINUTE
+    assert bad_time_left(Count(900, 100), Fraction(99, 100), MINUTE) == 0
+
+
+@pytest.mark.parametrize(
+    ("left", "is_time", "text"),
+    [
+        (252 * SECOND, False, "4 min 12 s of full outage left at the current traffic"),
+        (252 * SECOND, True, "4 min 12 s of bad time left"),
+        (0, True, "no time left"),
+        (None, False, ""),
+    ],
+)
+def test_words(left: int | None, text: str, *, is_time: bool) -> None:
+    """It is said in words what is left; nothing is said where nothing is known."""
+    assert budget_time_text(left, is_time=is_time) == text
