@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format lock screenshot clean
+.PHONY: help demo test test-stack stack-build stack-up stack-status stack-down lint format lock screenshot clean
 
 help: ## Show this list.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 16
@@ -26,7 +26,22 @@ demo: $(VENV)/run.stamp ## Watch a real service burn its error budget, get paged
 	@exec $(BIN)/python -m examples.shop.demo $(ARGS)
 
 test: lint ## Run every check and test.
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
+
+stack-build: $(VENV)/run.stamp ## Build the real stack: Collector, Prometheus, Jaeger, Loki, Alertmanager (needs Go).
+	@$(BIN)/python -m collector.stack build
+
+stack-up: $(VENV)/run.stamp ## Build what is missing and start the stack (ARGS="--slos PATH" for your own promises).
+	@$(BIN)/python -m collector.stack up $(ARGS)
+
+stack-status: $(VENV)/run.stamp ## Say how every server of the stack stands, and where it is.
+	@$(BIN)/python -m collector.stack status $(ARGS)
+
+stack-down: $(VENV)/run.stamp ## Stop the stack.
+	@$(BIN)/python -m collector.stack down
+
+test-stack: $(VENV)/dev.stamp stack-build ## Test against the real stack, failure drills included.
+	@$(BIN)/python -m pytest tests/stack $(ARGS)
 
 lint: $(VENV)/dev.stamp ## Check formatting, lint and types.
 	@$(BIN)/ruff format --check --quiet . || { echo "run: make format"; exit 1; }

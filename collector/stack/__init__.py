@@ -1,0 +1,1 @@
+"""The stack, natively: build what is missing, start it, say where it is, stop it. Standard library only."""

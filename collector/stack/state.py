@@ -1,0 +1,82 @@
+"""What runs, on disk: written at each start and stop, so that any later call can tell and stop it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+from collector.stack.places import StackError
+from collector.stack.ports import Ports
+from collector.stack.processes import Identity
+
+_FILE = "state.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """A stack as it was started.
+
+    Args:
+        ports: Where its servers listen.
+        slos: SLO documents that it was started with.
+        options: Files that the Collector merges into its configuration.
+        running: Processes by service.
+    """
+
+    ports: Ports
+    slos: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+    running: Mapping[str, Identity] = field(default_factory=dict)
+
+    def alive(self) -> dict[str, Identity]:
+        """Return the processes that still run."""
+        return {name: identity for name, identity in self.running.items() if identity.is_alive()}
+
+    def with_process(self, name: str, identity: Identity | None) -> State:
+        """Return this with another process for a service, or none."""
+        rest = {key: value for key, value in self.running.items() if key != name}
+        return replace(self, running=rest | ({name: identity} if identity else {}))
+
+
+def with_options(state: State, options: Sequence[str]) -> State:
+    """Return this with other parts for the Collector, for when it is started next."""
+    return replace(state, options=tuple(options))
+
+
+def load(folder: Path) -> State | None:
+    """Read what was written; None when nothing was.
+
+    Raises:
+        StackError: It cannot be understood.
+    """
+    try:
+        document = json.loads((folder / _FILE).read_text())
+        running = {name: Identity(**entry) for name, entry in document["running"].items()}
+        lists = {name: tuple(document[name]) for name in ("slos", "options")}
+        return State(ports=document["ports"], running=running, **lists)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StackError(
+            f"{folder / _FILE}: cannot be understood ({error}): stop what runs by hand, remove it"
+        ) from error
+
+
+def save(folder: Path, state: State) -> None:
+    """Write it, whole or not at all."""
+    part = folder / f"{_FILE}.part"
+    part.write_text(json.dumps(asdict(state), indent=2) + "\n")
+    part.rename(folder / _FILE)
+
+
+def remove(folder: Path) -> None:
+    """Forget it."""
+    (folder / _FILE).unlink(missing_ok=True)
+
+
+def process_environment() -> dict[str, str]:
+    """Return this process's environment without what is meant for services: the stack's servers have settings."""
+    return {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "SLOBURN_"))}

@@ -1,0 +1,247 @@
+"""What breaks in production, broken on purpose under load: no SLI event is lost, and what else is lost is known."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from collector.stack import state as states
+from collector.stack.lifecycle import Stack
+
+from tests.stack.backends import Backends, wait_for
+from tests.stack.conftest import Report
+from tests.stack.drill import SPANS, Load
+
+# How many spans each phase lasts: before the fault, during it, after it. 100,000 of them are several minutes.
+PHASE_SPANS = int(os.environ.get("DRILL_PHASE_SPANS", "400"))
+DECISION_SECONDS = 20.0  # tail sampling has decided after ten
+SELECTOR = '{service_name="drill"}'
+CALLS = 'sum(traces_span_metrics_calls_total{service_name="drill"})'
+
+
+class Tally:
+    """What each backend had before a drill, to compare with what it has afterwards."""
+
+    def __init__(self, backends: Backends) -> None:
+        self._backends = backends
+        self._events = backends.settled_events("drill")
+        self._lines = backends.count_lines(SELECTOR)
+
+    def assert_counted(self, load: Load) -> None:
+        """Every span that was taken is an event in sloburn's ledger, once."""
+        wait_for(lambda: self.events() >= len(load.spans), f"sloburn counts {len(load.spans)} events")
+        assert self.events() == len(load.spans)
+
+    def assert_lines_kept(self, load: Load) -> None:
+        """Every log line that was taken is in Loki; a line that was sent twice may be there once."""
+        wait_for(lambda: self.lines() >= load.lines, f"Loki has {load.lines} lines")
+
+    def settled_missing_traces(self, load: Load) -> int:
+        """Return how many traces Jaeger does not have once no more come."""
+        seen: list[tuple[float, int]] = []
+
+        def stands_still() -> bool:
+            now, count = time.monotonic(), len(self.missing_traces(load))
+            if not seen or seen[-1][1] != count:
+                seen.append((now, count))
+            return now - seen[-1][0] > DECISION_SECONDS
+
+        wait_for(stands_still, "no more traces come")
+        return seen[-1][1]
+
+    def assert_traces_kept(self, load: Load) -> None:
+        """Every trace that was taken is in Jaeger."""
+        wait_for(lambda: not self.missing_traces(load), f"Jaeger has {len(load.spans)} traces")
+
+    def missing_traces(self, load: Load) -> set[int]:
+        """Return the traces that Jaeger does not have."""
+        return load.spans - self._backends.trace_ids("drill", 100_000)
+
+    def summary(self, load: Load) -> str:
+        """Say what was sent and what is where."""
+        found = f"{self.events()} in sloburn, {self.lines()} log lines in Loki"
+        return f"{len(load.spans)} spans and {load.lines} log lines taken, {load.refused} times refused; {found}"
+
+    def events(self) -> int:
+        """Return how many events were counted since."""
+        return self._backends.events("drill") - self._events
+
+    def lines(self) -> int:
+        """Return how many lines came to Loki since."""
+        return self._backends.count_lines(SELECTOR) - self._lines
+
+
+@pytest.mark.parametrize("name", ["jaeger", "loki", "sloburn", "prometheus"])
+def test_backend_is_down_for_a_while(stack: Stack, backends: Backends, report: Report, name: str) -> None:
+    """What a backend misses waits for it, on disk; nothing is refused meanwhile, and its neighbours notice nothing."""
+    tally, load = Tally(backends), Load(backends.ports)
+    with load.running():
+        load.wait_for_more(PHASE_SPANS)
+        stack.kill(name)
+        began = time.monotonic()
+        load.wait_for_more(PHASE_SPANS)
+        _assert_neighbours_go_on(backends, name)
+        stack.start(name)
+        away = time.monotonic() - began
+        load.wait_for_more(PHASE_SPANS)
+
+    assert load.refused == 0
+    tally.assert_counted(load)
+    tally.assert_lines_kept(load)
+    tally.assert_traces_kept(load)
+    report(f"{name} down for {away:.0f} s: {tally.summary(load)}")
+
+
+def _assert_neighbours_go_on(backends: Backends, name: str) -> None:
+    if name != "sloburn":
+        before = backends.events("drill")
+        wait_for(lambda: backends.events("drill") > before, f"sloburn goes on without {name}")
+    if name != "loki":
+        lines = backends.count_lines(SELECTOR)
+        wait_for(lambda: backends.count_lines(SELECTOR) > lines, f"Loki goes on without {name}")
+
+
+def test_counters_go_on_after_an_outage_of_prometheus(stack: Stack, backends: Backends) -> None:
+    """Cumulative counters need no queue: what Prometheus did not see, the next scrape has."""
+    wait_for(lambda: backends.number(CALLS), "Prometheus has the counter")
+    before, load = backends.number(CALLS) or 0, Load(backends.ports)
+    with load.running():
+        load.wait_for_more(PHASE_SPANS)
+        stack.stop("prometheus")
+        load.wait_for_more(PHASE_SPANS)
+        stack.start("prometheus")
+
+    wait_for(lambda: (backends.number(CALLS) or 0) >= before + len(load.spans), "every span is in the counter")
+
+
+def test_collector_is_killed(stack: Stack, backends: Backends, report: Report) -> None:
+    """kill -9 under load: senders try again, the queue is still on disk, and no event is lost or counted twice."""
+    tally, load = Tally(backends), Load(backends.ports)
+    with load.running():
+        load.wait_for_more(PHASE_SPANS)
+        stack.kill("otelcol")
+        stack.start("otelcol")
+        load.wait_for_more(PHASE_SPANS)
+
+    tally.assert_counted(load)
+    tally.assert_lines_kept(load)
+    report(f"kill -9 of the Collector: {tally.summary(load)}")
+
+
+def test_collector_is_killed_while_sloburn_is_down(stack: Stack, backends: Backends, report: Report) -> None:
+    """The backlog for the processor survives the Collector's death."""
+    tally, load = Tally(backends), Load(backends.ports)
+    with load.running():
+        stack.kill("sloburn")
+        load.wait_for_more(PHASE_SPANS)
+        stack.kill("otelcol")
+        stack.start("otelcol")
+        load.wait_for_more(PHASE_SPANS)
+        stack.start("sloburn")
+
+    tally.assert_counted(load)
+    report(f"kill -9 of the Collector while sloburn is down: {tally.summary(load)}")
+
+
+@pytest.fixture
+def small_queue(stack: Stack, tmp_path: Path) -> Iterator[None]:
+    """The Collector with a queue to sloburn that is soon full."""
+    option = tmp_path / "small-queue.yaml"
+    queue = "sending_queue: {queue_size: 60000, batch: {min_size: 4000, max_size: 20000}}"
+    option.write_text(f"exporters:\n  otlp_http/sloburn:\n    {queue}\n")
+    before = stack.state
+    assert before is not None
+    _restart_collector(stack, (str(option),))
+    yield
+    _restart_collector(stack, before.options)
+
+
+def _restart_collector(stack: Stack, options: tuple[str, ...]) -> None:
+    stack.stop("otelcol")
+    now = stack.state
+    assert now is not None
+    states.save(stack.data, states.with_options(now, options))
+    stack.start("otelcol")
+
+
+@pytest.mark.usefixtures("small_queue")
+def test_queue_is_full(stack: Stack, backends: Backends, report: Report) -> None:
+    """A full queue sends back what it cannot hold: senders keep it, nothing is lost, and the neighbours go on."""
+    tally, load = Tally(backends), Load(backends.ports)
+    with load.running():
+        stack.kill("sloburn")
+        load.wait_for_refusal()
+        lines = backends.count_lines(SELECTOR)
+        stack.start("sloburn")
+        load.wait_for_more(PHASE_SPANS)
+
+    assert lines > 0
+    tally.assert_counted(load)
+    tally.assert_lines_kept(load)
+    report(f"queue to sloburn full: {tally.summary(load)}")
+
+
+@pytest.fixture
+def small_disk(stack: Stack) -> Iterator[Path]:
+    """The Collector with its queues on a disk of a few MiB."""
+    folder = stack.data / "otelcol"
+    stack.stop("otelcol")
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)], capture_output=True, text=True, check=False
+    )
+    if mounted.returncode:
+        stack.start("otelcol")
+        pytest.skip(f"a small disk cannot be mounted here: {mounted.stderr.strip()}")
+    try:
+        stack.start("otelcol")
+        yield folder
+        stack.stop("otelcol")
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    stack.start("otelcol")
+
+
+def test_disk_is_full(stack: Stack, backends: Backends, report: Report, small_disk: Path) -> None:
+    """Where the disk of the queue is full, requests are sent back, not lost; with room again all goes on."""
+    tally, load = Tally(backends), Load(backends.ports)
+    with load.running():
+        stack.kill("sloburn")
+        load.wait_for_refusal()
+        stack.start("sloburn")
+        load.wait_for_more(PHASE_SPANS)
+
+    tally.assert_counted(load)
+    report(f"disk of the queues full: {tally.summary(load)}")
+
+
+def test_jaeger_keeps_traces_over_a_restart(stack: Stack, backends: Backends) -> None:
+    """What Jaeger had before it was stopped, it has afterwards."""
+    load = Load(backends.ports)
+    with load.running():
+        load.wait_for_more(1)
+    trace_id = f"{min(load.spans):032x}"
+    wait_for(lambda: backends.trace(trace_id), "the trace is in Jaeger")
+    stack.stop("jaeger")
+    stack.start("jaeger")
+
+    assert backends.trace(trace_id)
+
+
+def test_tail_sampling_is_what_a_crash_costs(stack: Stack, backends: Backends, report: Report) -> None:
+    """A killed Collector loses the traces that wait for their decision, no others, and never a part of an SLI."""
+    tally, load = Tally(backends), Load(backends.ports)
+    with load.running():
+        load.wait_for_more(PHASE_SPANS)
+        waiting = len(load.spans) + SPANS
+        stack.kill("otelcol")
+        stack.start("otelcol")
+        load.wait_for_more(PHASE_SPANS)
+
+    tally.assert_counted(load)
+    lost = tally.settled_missing_traces(load)
+    report(f"kill -9 of the Collector: lost {lost} traces of the {waiting} that waited, of {len(load.spans)} in all")
+    assert lost <= waiting

@@ -1,0 +1,200 @@
+"""From a request of the shop to every place where somebody looks for it."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import httpx
+import pytest
+from collector.stack.lifecycle import Stack
+from collector.stack.services import url
+
+from tests.stack.backends import Backends, wait_for
+from tests.stack.shop import Shop
+from tests.telemetry import LogSpec, log_request
+
+JOBS = {"otelcol", "sloburn", "prometheus", "alertmanager", "jaeger", "loki", "node", "postgresql", "redis"}
+SPAN_SECONDS = "traces_span_metrics_duration_seconds_bucket"
+
+
+@pytest.fixture(scope="module")
+def slow_payment(shop: Shop, backends: Backends) -> str:
+    """The trace of one payment that takes longer than promised, so that sampling keeps it."""
+    trace_id = secrets.token_hex(16)
+    shop.break_payments("slow")
+    assert shop.pay(trace_id) == 200
+    shop.break_payments("off")
+    return trace_id
+
+
+def test_everything_is_scraped(backends: Backends) -> None:
+    """Prometheus reaches every server and every exporter."""
+    wait_for(lambda: {labels["job"] for labels, up in backends.samples("up") if up} >= JOBS, "all targets are up")
+
+    assert backends.number("pg_up") == 1
+    assert backends.number("redis_up") == 1
+    assert (backends.number("node_memory_MemTotal_bytes") or 0) > 0
+
+
+def test_trace_joins_web_worker_and_database(slow_payment: str, backends: Backends) -> None:
+    """One request is one trace in Jaeger, from the web service through Celery to the database, without a gap."""
+    spans = wait_for(lambda: _whole(backends.trace(slow_payment)), "the whole trace is in Jaeger")
+    ids = {span["spanID"] for span in spans}
+    parents = [span["references"][0]["spanID"] for span in spans if span["references"]]
+
+    assert {span["service"] for span in spans} == {"shop", "shop-worker"}
+    assert [parent for parent in parents if parent not in ids] == ["00f067aa0ba902b7"], "only the customer's is missing"
+
+
+def _whole(spans: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    names = {span["operationName"] for span in spans}
+    return spans if any("INSERT" in name for name in names) and any("/pay" in name for name in names) else []
+
+
+@pytest.mark.parametrize(("service", "text"), [("shop", "paid"), ("shop-worker", "receipt sent")])
+def test_log_line_is_found_by_trace(slow_payment: str, backends: Backends, service: str, text: str) -> None:
+    """Loki has the lines of the request, web service's and worker's, under its trace id."""
+    query = f'{{service_name="{service}"}} | trace_id="{slow_payment}"'
+
+    assert any(text in line for line in wait_for(lambda: backends.lines(query), f"the line of {service} is in Loki"))
+
+
+def test_index_labels_are_few(slow_payment: str, backends: Backends) -> None:
+    """What makes streams in Loki is bounded; a trace id is none of it."""
+    wait_for(lambda: backends.lines('{service_name="shop"}'), "a line is in Loki")
+    labels = set(backends.get("loki", "/loki/api/v1/labels", since="1h")["data"])
+
+    assert labels <= {
+        "service_name",
+        "service_namespace",
+        "deployment_environment_name",
+        "severity_text",
+        "__stream_shard__",
+    }
+
+
+def test_secret_is_masked_before_it_is_kept(backends: Backends) -> None:
+    """Neither a token in a line nor a password beside it reaches Loki."""
+    record = LogSpec(time=time.time_ns(), body="login: Bearer c2VjcmV0c2VjcmV0", values={"db.password": "hunter2"})
+    body = log_request([record], "secretive").SerializeToString()
+    headers = {"content-type": "application/x-protobuf"}
+    address = url(backends.ports, "otlp_http", "/v1/logs")
+    httpx.post(address, content=body, headers=headers, trust_env=False).raise_for_status()
+    query = {"query": '{service_name="secretive"}', "since": "1h"}
+
+    found = wait_for(
+        lambda: str(backends.get("loki", "/loki/api/v1/query_range", **query).get("data", {}).get("result") or ""),
+        "the line is in Loki",
+    )
+    assert "login: " in found
+    assert "****" in found
+    assert "c2VjcmV0c2VjcmV0" not in found
+    assert "hunter2" not in found
+
+
+def test_levels_are_kept_for_different_times(backends: Backends) -> None:
+    """INFO stays 30 days and ERROR 90: each level is a stream of its own, and the rule names its label."""
+    limits = backends.text("loki", "/config")
+
+    assert "retention_period: 4w2d" in limits or "retention_period: 30d" in limits or "retention_period: 720h" in limits
+    assert "severity_text=~" in limits
+
+
+@pytest.mark.parametrize("metric", [SPAN_SECONDS, "http_server_request_duration_seconds_bucket"])
+def test_exemplar_leads_to_the_trace(slow_payment: str, backends: Backends, metric: str) -> None:
+    """The histogram of span_metrics carries the request's trace id, and so does the service's own."""
+    query = f'{metric}{{http_route="/pay"}}'
+
+    wait_for(lambda: slow_payment in backends.exemplars(query), f"{metric} has the exemplar")
+
+
+def test_event_is_in_the_ledger(shop: Shop, backends: Backends) -> None:
+    """One request more is one event more in sloburn, and no second one."""
+    before = backends.settled_events("checkout-availability")
+    assert shop.pay() == 200
+
+    wait_for(lambda: backends.events("checkout-availability") > before, "the event is counted")
+    assert backends.settled_events("checkout-availability") == before + 1
+
+
+@pytest.mark.parametrize(
+    ("path", "quantile"), [("/api/metrics/calls", {}), ("/api/metrics/latencies", {"quantile": "0.95"})]
+)
+def test_monitor_view_answers(slow_payment: str, backends: Backends, path: str, quantile: dict[str, str]) -> None:
+    """Jaeger's Monitor view reads rates and latencies from Prometheus: names, unit and namespace agree."""
+    asked = {"service": "shop", "lookback": "3600000", "step": "15000", "ratePer": "600000", "spanKind": "server"}
+
+    def points() -> list[Any]:
+        found = backends.get("jaeger", path, endTs=str(int(time.time() * 1000)), **asked, **quantile)
+        return [point for series in found.get("metrics", ()) for point in series["metricPoints"]]
+
+    wait_for(points, f"{path} has points")
+
+
+class Hook:
+    """A webhook that keeps what it is sent."""
+
+    def __init__(self) -> None:
+        told: list[dict[str, Any]] = []
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                told.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+                self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, *_arguments: object) -> None:
+                return
+
+        self.told = told
+        self.server = HTTPServer(("127.0.0.1", 0), Handler)
+        self.thread = threading.Thread(target=self.server.serve_forever)
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self.server.server_port}/"
+
+
+@pytest.fixture
+def hook(stack: Stack) -> Iterator[Hook]:
+    """A webhook that Alertmanager notifies."""
+    found = Hook()
+    found.thread.start()
+    (stack.data / "alertmanager" / "secrets" / "webhook_url").write_text(found.url)
+    yield found
+    found.server.shutdown()
+    found.thread.join()
+    found.server.server_close()
+
+
+def test_fault_reaches_whoever_is_on_call(shop: Shop, backends: Backends, hook: Hook) -> None:
+    """A burning promise fires in sloburn, in Prometheus' compiled rules, and Alertmanager pages once for both."""
+    shop.break_payments("exception")
+    try:
+        until = wait_for(lambda: [shop.pay() for _ in range(10)] and _fires(backends), "sloburn fires")
+        wait_for(lambda: [shop.pay() for _ in range(2)] and _prometheus_fires(backends), "Prometheus' rules fire")
+    finally:
+        shop.break_payments("off")
+
+    assert until
+    pages = {"slo": "checkout-availability", "severity": "page"}
+    assert len(wait_for(lambda: backends.alerts(**pages), "the page is in Alertmanager")) == 1
+    wait_for(lambda: [it for it in hook.told if pages.items() <= it["commonLabels"].items()], "the webhook is told")
+    wait_for(lambda: backends.number("sum(prometheus_notifications_sent_total)"), "Prometheus tells Alertmanager")
+
+
+def _fires(backends: Backends) -> bool:
+    alerts = backends.slo("checkout-availability").get("alerts", ())
+    return any(alert["severity"] == "page" and alert["state"] == "firing" for alert in alerts)
+
+
+def _prometheus_fires(backends: Backends) -> bool:
+    query = 'ALERTS{alertstate="firing", slo="checkout-availability", severity="page"}'
+    return bool(backends.samples(query))
