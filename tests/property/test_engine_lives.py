@@ -64,7 +64,7 @@ SLOS = (
 
 def selects(slo: Slo, group: tuple[tuple[str, str], ...], event: Event) -> bool:
     """Tell whether an SLO, or one group of it, counts an event."""
-    if slo.indicator.where != SERVER_SPANS:
+    if isinstance(slo.indicator, SpanIndicator) and slo.indicator.where != SERVER_SPANS:
         return slo.name == f"only{event.route.replace('/', '-')}"
     return not group or group == (("http.route", event.route),)
 
