@@ -13,9 +13,10 @@ from urllib.parse import urlsplit
 from urllib.request import ProxyHandler, build_opener
 
 from collector.stack import state as states
+from collector.stack.database import database_user
 from collector.stack.places import StackError
 from collector.stack.ports import Ports, taken
-from collector.stack.prepare import database_user, prepare, working_folder
+from collector.stack.prepare import prepare, working_folder
 from collector.stack.processes import start, stop
 from collector.stack.services import Service, services
 from collector.stack.state import State, process_environment
@@ -48,7 +49,7 @@ class Standing:
     def word(self) -> str:
         """Say it in a word or two."""
         if not self.service.command:
-            return "not installed"
+            return "left out"
         if self.pid is None:
             return "down"
         return "ready" if self.is_ready else "not ready"
@@ -94,7 +95,7 @@ class Stack:
         if clashes:
             raise StackError("\n".join(clashes))
         (self.data / "logs").mkdir(parents=True, exist_ok=True)
-        notes = prepare(self.data, now.ports, planned, slos)
+        notes = [*prepare(self.data, now.ports, planned, slos), *_unchanged(running, now)]
         states.save(self.data, now)
         self.start(*(service.name for service in missing))
         return notes
@@ -214,6 +215,16 @@ class Stack:
         if now is None:
             raise StackError("nothing runs: start it with `make stack-up`")
         return now
+
+
+def _unchanged(before: State, now: State) -> list[str]:
+    """Say which running servers do not know yet what was changed."""
+    changed = {"sloburn": before.slos != now.slos, "otelcol": before.options != now.options}
+    return [
+        f"{name} runs with its earlier settings: python -m collector.stack stop {name}, and start {name}"
+        for name, differs in changed.items()
+        if differs and name in before.alive()
+    ]
 
 
 def is_ready(service: Service) -> bool:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from collector.stack.debian import find_named
-from collector.stack.places import COLLECTOR, ROOT, StackError
+from collector.stack.database import create_database, shut_folder
+from collector.stack.places import COLLECTOR, DATA_VARIABLE, ROOT
 from collector.stack.ports import HOST, Ports
 from collector.stack.services import Service
 from collector.stack.state import process_environment
@@ -51,8 +49,8 @@ def prepare(data: Path, ports: Ports, planned: Sequence[Service], slos: Sequence
     _copy_configurations(data)
     write_targets(data, ports, names)
     if "postgresql" in names:
-        _create_database(data)
-    return compile_rules(data, slos)
+        create_database(data)
+    return [*compile_rules(data, slos), *_left_out(data)]
 
 
 def write_targets(data: Path, ports: Ports, names: set[str]) -> None:
@@ -88,51 +86,10 @@ def _copy_configurations(data: Path) -> None:
     (data / "alertmanager" / "secrets").mkdir(mode=0o700, exist_ok=True)
 
 
-def database_user() -> str | None:
-    """Return whom PostgreSQL runs as: it refuses root."""
-    return "postgres" if os.geteuid() == 0 else None
-
-
-def _create_database(data: Path) -> None:
-    folder, server = data / "postgresql", find_named("postgres")
-    if server is None or (folder / "PG_VERSION").exists():
-        return
-    user = database_user()
-    hers = _password_file(data, user)
-    if user:
-        shutil.chown(folder, user, user)
-        _make_enterable(data, folder, user)
-    # Programs that belong to it stand beside the file itself, not beside a link to it.
-    call = [str(server.resolve().with_name("initdb")), "-D", str(folder), "-U", "sloburn", "-A", "scram-sha-256"]
-    call += ["-E", "UTF8", f"--pwfile={hers}", "--no-sync", "--no-instructions"]
-    done = subprocess.run(call, cwd=folder, capture_output=True, text=True, user=user, group=user, check=False)
-    hers.unlink()
-    if done.returncode:
-        raise StackError(f"the database cannot be created in {folder}: {done.stderr.strip()}")
-
-
-def _make_enterable(data: Path, folder: Path, user: str) -> None:
-    data.chmod(0o755)
-    shut = next((place for place in folder.parents if not place.stat().st_mode & 0o001), None)
-    if shut:
-        raise StackError(
-            f"PostgreSQL runs as {user}, who may not enter {shut}: set SLOBURN_STACK_DATA to another folder"
-        )
-
-
-def _password_file(data: Path, user: str | None) -> Path:
-    """Return a copy of the password, made now if there is none, for whom the database runs as."""
-    file = data / "secrets" / "postgresql"
-    file.parent.mkdir(mode=0o700, exist_ok=True)
-    if not file.exists():
-        file.touch(mode=0o600)
-        file.write_text(secrets.token_urlsafe(24))
-    copy = data / "postgresql.password"
-    copy.touch(mode=0o600)
-    copy.write_text(file.read_text())
-    if user:
-        shutil.chown(copy, user, user)
-    return copy
+def _left_out(data: Path) -> list[str]:
+    shut = shut_folder(data)
+    reason = f"its user may not enter {shut}: set {DATA_VARIABLE} to a folder elsewhere"
+    return [f"PostgreSQL is left out: {reason}"] if shut else []
 
 
 def working_folder(data: Path, service: Service) -> Path:

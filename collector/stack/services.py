@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from collector.stack.build import binary, program_named
+from collector.stack.database import shut_folder
 from collector.stack.debian import find_named
 from collector.stack.places import COLLECTOR, ROOT
 from collector.stack.ports import HOST, Ports
@@ -19,7 +20,7 @@ class Service:
 
     Args:
         name: For people, and the folder of its data.
-        command: Program and arguments; empty when the program is missing.
+        command: Program and arguments; empty when the program is missing, or cannot run here.
         environment: Its settings, beside what everything inherits.
         ports: Names of those it listens on.
         ready: Address that answers 200 once it is ready; ``tcp://`` where a connection must do.
@@ -179,7 +180,7 @@ def _loki(data: Path, ports: Ports) -> Service:
 
 
 def _databases(data: Path, ports: Ports) -> tuple[Service, ...]:
-    postgres, redis = find_named("postgres"), find_named("redis-server")
+    postgres, redis = _postgres(data), find_named("redis-server")
     place = (*("-c", f"port={ports['postgresql']}"), *("-c", f"listen_addresses={HOST}"))
     return (
         Service(
@@ -204,9 +205,13 @@ def _databases(data: Path, ports: Ports) -> tuple[Service, ...]:
     )
 
 
+def _postgres(data: Path) -> Path | None:
+    return None if shut_folder(data) else find_named("postgres")
+
+
 def _exporters(data: Path, ports: Ports) -> tuple[Service, ...]:
     node = find_named("prometheus-node-exporter")
-    postgresql = find_named("prometheus-postgres-exporter") if find_named("postgres") else None
+    postgresql = find_named("prometheus-postgres-exporter") if _postgres(data) else None
     redis = find_named("prometheus-redis-exporter") if find_named("redis-server") else None
     return (
         _exporter("node_exporter", "node", node, ports),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import socket
@@ -136,6 +137,17 @@ def test_taken_port_is_named() -> None:
 
     assert sentence.startswith(f"port {ports['loki']} (loki) is taken")
     assert sentence.endswith("set SLOBURN_STACK_PORT_LOKI")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="PostgreSQL runs as another user only where we are root")
+def test_database_is_left_out_where_it_cannot_enter(tmp_path: Path) -> None:
+    """Below a folder that its user may not enter there is no PostgreSQL and no exporter for it; the rest is there."""
+    shut = tmp_path / "shut"
+    shut.mkdir(mode=0o700)
+    there = {service.name for service in services(shut / "data", USUAL, []) if service.command}
+
+    assert there & {"postgresql", "postgresql_exporter"} == set()
+    assert {"otelcol", "sloburn", "prometheus"} <= there
 
 
 def test_no_two_listeners_share_a_port() -> None:

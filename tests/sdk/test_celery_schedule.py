@@ -16,7 +16,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader, NumberDataPoi
 from sloburn.sdk.integrations.celery_beat import BeatWatch, due_after, missed_runs
 from sloburn.sdk.integrations.celery_messages import PUBLISHED, message_of
 from sloburn.sdk.integrations.celery_worker import WorkerWatch
-from tests.sdk.processes import wait_until
+from tests.sdk.processes import succeed, wait_until
 
 _NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 _NOON_NANO = int(_NOON.timestamp()) * 1_000_000_000
@@ -188,3 +188,48 @@ def test_depth_on_an_unknown_transport(reader: InMemoryMetricReader, caplog: pyt
     assert [message for message in caplog.messages if "depth" in message] == [expected]
     assert (values(reader, "celery.queue.depth"), broker.looks) == ([], 0)
     watch.end()
+
+
+_FORKS_WHILE_LOOKING = """
+import os, time
+from types import SimpleNamespace
+from opentelemetry.metrics import NoOpMeter
+from sloburn.sdk.integrations.celery_worker import WorkerWatch
+
+class Broker:
+    transport = SimpleNamespace(driver_type="redis")
+    channel_errors = ()
+    is_asked = False
+    looks = 0
+    __enter__ = lambda self: self
+    __exit__ = lambda self, *_: None
+    close = lambda self: None
+    channel = lambda self: self
+    def queue_declare(self, **_):
+        self.is_asked = True
+        time.sleep(0.02)
+        self.is_asked = False
+        self.looks += 1
+        return SimpleNamespace(message_count=0)
+
+broker = Broker()
+queues = SimpleNamespace(consume_from=["celery"])
+app = SimpleNamespace(connection_for_read=lambda: broker, amqp=SimpleNamespace(queues=queues))
+watch = WorkerWatch(NoOpMeter("test"), interval_seconds=0.01)
+watch.begin(sender=SimpleNamespace(app=app))
+while not broker.is_asked:
+    time.sleep(0.001)
+for _ in range(30):
+    pid = os.fork()
+    if pid == 0:
+        os._exit(int(broker.is_asked))
+    assert os.waitpid(pid, 0)[1] == 0, "forked in the middle of a look"
+before = broker.looks
+while broker.looks == before:
+    time.sleep(0.001)
+"""
+
+
+def test_no_child_is_forked_in_the_middle_of_a_look() -> None:
+    """A client's lock that a look holds would stay locked in the child for ever: the worker would kill it as hung."""
+    succeed(_FORKS_WHILE_LOOKING)

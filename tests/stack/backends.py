@@ -11,7 +11,7 @@ from collector.stack.lifecycle import Stack
 from collector.stack.services import url
 
 PATIENCE_SECONDS = 150.0
-_ANSWER_SECONDS = 30.0
+_ANSWER_SECONDS = 120.0
 _STILL_SECONDS = 3.0
 
 Json = dict[str, Any]

@@ -78,3 +78,8 @@ def test_alerts_are_routed_by_severity(stack: Stack, labels: tuple[str, ...], re
 def test_loki_accepts_its_configuration(stack: Stack, tmp_path: Path) -> None:
     """Loki accepts its file with an empty environment."""
     ask("loki", f"-config.file={COLLECTOR / 'loki.yaml'}", "-config.expand-env=true", "-verify-config", folder=tmp_path)
+
+
+def test_stack_alerts_fire_when_they_should(stack: Stack) -> None:
+    """Each of the stack's own alerts fires on the history that it is for, and not before."""
+    ask("promtool", "test", "rules", str(ROOT / "tests" / "stack" / "stack-rules.yaml"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections import Counter
@@ -20,6 +21,8 @@ _NAMES = ", ".join(sorted(_MEASURABLE))
 # Celery's heart beats every two seconds, from the loop that takes messages.
 _SILENCE_SECONDS = 30.0
 _STALE_INTERVALS = 3
+# A broker that hangs must not keep a worker from replacing a child.
+_FORK_PATIENCE_SECONDS = 0.5
 
 Queues = dict[str, int]
 
@@ -38,6 +41,8 @@ class WorkerWatch:
     _consumer: Any
     _last_beat: float | None
     _depths: Queues
+    _holds_off_forks = False
+    _forking: int | None
 
     def __init__(self, meter: Meter, *, interval_seconds: float, now: Callable[[], float] = time.monotonic) -> None:
         self._interval = interval_seconds
@@ -65,6 +70,9 @@ class WorkerWatch:
         self._consumer = sender
         self._is_up = True
         self._stopping = threading.Event()
+        if not self._holds_off_forks and hasattr(os, "register_at_fork"):
+            self._holds_off_forks = True
+            os.register_at_fork(before=self._look_away, after_in_parent=self._look_again)
         thread = threading.Thread(target=self._look_often, args=(self._stopping,), name="sloburn-queues", daemon=True)
         thread.start()
 
@@ -81,7 +89,22 @@ class WorkerWatch:
         """Forget the worker in its children: it is the parent's to watch."""
         self._forget()
 
+    def _look_away(self) -> None:
+        """Wait until no look is under way: a child that is forked meanwhile inherits a client's lock, locked for ever.
+
+        Redis's client waits for that lock in the child before the worker hears of it, which then kills the child.
+        """
+        if self._looking.acquire(timeout=_FORK_PATIENCE_SECONDS):
+            self._forking = threading.get_ident()
+
+    def _look_again(self) -> None:
+        if self._forking == threading.get_ident():
+            self._forking = None
+            self._looking.release()
+
     def _forget(self) -> None:
+        self._looking = threading.Lock()
+        self._forking = None
         self._consumer = None
         self._is_up = False
         self._last_beat = None
@@ -145,7 +168,8 @@ class WorkerWatch:
 
     def _look_while_connected(self, connection: Any, stopping: threading.Event) -> None:  # noqa: ANN401 - see above
         while not stopping.is_set():
-            self._depths = {name: _depth_of(connection, name) for name in self._queues()}
+            with self._looking:
+                self._depths = {name: _depth_of(connection, name) for name in self._queues()}
             self._looked = self._now()
             stopping.wait(self._interval)
 
