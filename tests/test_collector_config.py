@@ -87,7 +87,7 @@ def binds(collector: dict[str, Any]) -> dict[str, tuple[str, int]]:
     endpoints["prometheus"] = collector["exporters"]["prometheus"]["endpoint"]
     endpoints["health_check"] = collector["extensions"]["health_check"]["endpoint"]
     found = {name: (text.rpartition(":")[0], int(text.rpartition(":")[2])) for name, text in endpoints.items()}
-    (reader,) = collector["service"]["telemetry"]["metrics"]["readers"]
+    (reader,) = (one for one in collector["service"]["telemetry"]["metrics"]["readers"] if "pull" in one)
     own = reader["pull"]["exporter"]["prometheus"]
     return {**found, "telemetry": (own["host"], own["port"])}
 

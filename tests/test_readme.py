@@ -30,6 +30,10 @@ COMMANDS = [line.removeprefix("$ ") for line in README.splitlines() if line.star
 ELSEWHERE = {
     "make demo": "tests/scenarios/test_demo.py plays the demo",
     "make test": "this test is part of it; .ci/run calls it",
+    "make stack-up": "tests/stack starts, asks and stops the stack",
+    "make stack-status": "tests/stack starts, asks and stops the stack",
+    "make stack-down": "tests/stack starts, asks and stops the stack",
+    "make test-stack": "it runs tests/stack, in minutes: make test leaves it out",
 }
 USUAL_PORTS = (4317, 4318, 4321, 8000, 4327, 4328)
 PATIENCE_SECONDS = 100
@@ -117,12 +121,16 @@ def test_every_command_has_its_test() -> None:
         "sloburn doctor",
         "sloburn replay",
         "sloburn gate",
+        "sloburn annotate",
+        "sloburn autopsy",
+        "sloburn rules",
+        "sloburn dashboards",
         "uvicorn",
         "curl",
     )
     untried = [line for line in COMMANDS if line not in ELSEWHERE and not line.startswith(tried)]
     assert untried == []
-    assert len(COMMANDS) == 13
+    assert len(COMMANDS) == 21
 
 
 def test_make_has_the_two_commands() -> None:
@@ -148,6 +156,9 @@ def test_the_service_reaches_the_processor(folder: Path) -> None:
         wait_until(counted, "both SLOs count the payment")
         assert "arriv" in run(command("sloburn doctor"), folder)
         run(command("sloburn gate"), folder)
+        run(command("sloburn annotate"), folder)
+        assert "v1.2.3" in httpx.get(f"{page}/api/v1/annotations").text
+        assert "checkout-availability" in run(command("sloburn autopsy"), folder)
         assert "checkout-availability" in httpx.get(page).text
         assert "sloburn_slo_events_total" in httpx.get(f"{page}/metrics").text
     assert '"event": "paid"' in (folder / "uvicorn.log").read_text()
@@ -169,7 +180,15 @@ def test_replay_reads_a_recording(folder: Path) -> None:
 
 def test_an_slo_can_say_all_of_it(folder: Path) -> None:
     """The document that shows everything is a good one."""
-    assert "2 SLOs are fine" in run(command("sloburn validate everything.yaml"), folder)
+    assert "9 SLOs are fine" in run(command("sloburn validate everything.yaml"), folder)
+
+
+def test_the_slos_compile(folder: Path) -> None:
+    """The README's SLOs become rules and dashboards."""
+    run(command("sloburn rules"), folder)
+    run(command("sloburn dashboards"), folder)
+    assert "checkout-availability" in (folder / "rules.yml").read_text()
+    assert list((folder / "dashboards").glob("*.json"))
 
 
 def test_the_production_configuration_works(folder: Path) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import gc
 import weakref
+from pathlib import Path
 
 import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.trace import NonRecordingSpan, SpanContext, StatusCode, TraceFlags, TraceState
 
-from sloburn.sdk.config import Sampling
+from sloburn.sdk.config import Arguments, Sampling
+from sloburn.sdk.environment import resolve
 from sloburn.sdk.providers import SpanQueue
 from sloburn.sdk.sampling import KEPT, KEPT_ATTRIBUTE, WeighingSampler, encode_threshold, threshold
 from tests.sdk.collector import Collector
@@ -97,6 +99,18 @@ def test_failed_trace_is_kept_whole_and_marked() -> None:
     assert len({context_of(span).trace_id for span in sampled.spans}) == 1
 
 
+def test_trace_that_is_slower_than_an_slo_allows_is_kept(tmp_path: Path) -> None:
+    """The smallest threshold of the SLO files decides; a faster trace that did not fail is not sent."""
+    (tmp_path / "slos.yaml").write_text("slos: [{good: {le: 300ms}}, {good: {le: 2s}}]")
+    config, _ = resolve(Arguments(slo_files=[str(tmp_path)]), {})
+    assert config.web.tightest_seconds == 0.3
+    sampled = Sampled(Sampling(ratio=1e-9))
+    sampled.queue.failed_traces.tightest_seconds = config.web.tightest_seconds
+    for seconds in (0.3, 0.31):
+        sampled.tracer.start_span(f"took {seconds}", start_time=0).end(round(seconds * 1e9))
+    assert sampled.names() == ["took 0.31"]
+
+
 def test_failed_trace_of_an_unsampled_caller() -> None:
     """The local part of a trace whose caller decided against it is kept when its local root failed."""
     sampled = Sampled(Sampling())
@@ -142,7 +156,7 @@ def test_held_spans_are_bounded() -> None:
         child = sampled.tracer.start_span("child", trace.set_span_in_context(root))
         child.end()
         alive.append(weakref.ref(root))
-    assert len(sampled.queue._failed_traces._traces) <= 512
+    assert len(sampled.queue.failed_traces._traces) <= 512
     with sampled.tracer.start_as_current_span("long") as root:
         for _ in range(1000):
             sampled.tracer.start_span("child").end()

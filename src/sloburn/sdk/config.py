@@ -73,10 +73,12 @@ class WebSettings:
     Args:
         request_id_header: Carries the correlation id, in lower case; empty when there is none.
         boundaries_seconds: Further bucket boundaries of all histograms of durations, those of SLOs among them.
+        tightest_seconds: The smallest threshold of an SLO; a slower trace is kept, sampled or not.
     """
 
     request_id_header: str = "x-request-id"
     boundaries_seconds: tuple[float, ...] = ()
+    tightest_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -254,7 +256,8 @@ class Settings(TypedDict, total=False):
         metrics_folder: Where the workers of this service keep that; by default a temporary folder that they find.
         system_metrics: True measures process and host; needs psutil.
         keep_failed: False drops unsampled traces even if their local root failed; otherwise they are sent, marked.
-        slo_files: SLO documents, or folders of them, whose thresholds become boundaries of the histograms.
+        slo_files: SLO documents, or folders of them, whose thresholds become boundaries of the histograms; a trace that
+            takes longer than the smallest of them is kept, sampled or not.
         histogram_boundaries: Further boundaries, in seconds.
         request_id_header: Carries the correlation id, ``X-Request-ID`` by default; ``none`` for none.
         libraries: Which client libraries are instrumented when their contrib package is installed; all by default.

@@ -38,7 +38,7 @@ class SpanQueue(SpanProcessor):
 
     def __init__(self, add: Callable[[ReadableSpan], None] = drop) -> None:
         self._add = add
-        self._failed_traces = FailedTraces(lambda span: self._add(span))
+        self.failed_traces = FailedTraces(lambda span: self._add(span))
 
     def redirect(self, add: Callable[[ReadableSpan], None]) -> None:
         """Hand spans to another queue from now on."""
@@ -55,11 +55,11 @@ class SpanQueue(SpanProcessor):
         if context.trace_flags.sampled:
             self._add(span)
         else:
-            self._failed_traces.hold(span)
+            self.failed_traces.hold(span)
 
     def after_fork(self) -> None:
         """Forget spans of the parent process."""
-        self._failed_traces.clear()
+        self.failed_traces.clear()
 
     def shutdown(self) -> None:
         """Do nothing: the workers have their own bounded end."""
@@ -187,6 +187,7 @@ class Providers:
             self.identity.reconfigure(config)
             if isinstance(self.meter, MirroredMeterProvider) and isinstance(self.meter.real, ForkSafeMeterProvider):
                 self.meter.real.renew()
+        self.spans.failed_traces.tightest_seconds = config.web.tightest_seconds
         if self.sampler is not None:
             self.sampler.sampling = config.sampling
 
@@ -195,6 +196,7 @@ def make_providers(config: TelemetryConfig) -> Providers:
     """Return the global providers: the host's where it has set them, else new ones."""
     identity, reading, sampler = Identity(config), MetricReading(), WeighingSampler(config.sampling)
     spans, logs = SpanQueue(), LogQueue()
+    spans.failed_traces.tightest_seconds = config.web.tightest_seconds
     tracer, is_sampler_ours = _make_tracer_provider(identity, sampler, config.limits)
     tracer.add_span_processor(spans)
     logger = _make_logger_provider(identity, config.limits)

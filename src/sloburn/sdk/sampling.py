@@ -4,8 +4,8 @@ A sampled span carries its threshold in its trace state, ``ot=th:<hex>``: of 2**
 the threshold were rejected, so it stands for 2**56 / (2**56 - threshold) spans. Who counts spans has to weigh them so.
 https://opentelemetry.io/docs/specs/otel/trace/tracestate-probability-sampling/
 
-A trace that was not sampled and whose local root failed is sent all the same, to be looked at. Its spans carry
-``sloburn.sampling=kept``. They must not be counted: the sampled ones already stand for them.
+A trace that was not sampled and whose local root failed, or took longer than an SLO allows, is sent all the same, to be
+looked at. Its spans carry ``sloburn.sampling=kept``. They must not be counted: the sampled ones already stand for them.
 """
 
 from __future__ import annotations
@@ -103,12 +103,16 @@ class FailedTraces:
 
     Bounded: of very many traces at once the oldest are forgotten, of a very long one the newest spans.
 
+    Attributes:
+        tightest_seconds: How long a trace may take without having failed an SLO; None for any time.
+
     Args:
         add: Takes the spans of a trace that failed.
     """
 
     def __init__(self, add: Callable[[ReadableSpan], None]) -> None:
         self._add = add
+        self.tightest_seconds: float | None = None
         self._traces: OrderedDict[int, list[ReadableSpan]] = OrderedDict()
 
     def hold(self, span: ReadableSpan) -> None:
@@ -125,9 +129,14 @@ class FailedTraces:
                 self._traces.popitem(last=False)
             return
         spans = [*self._traces.pop(context.trace_id, ()), span]
-        if span.status.status_code is StatusCode.ERROR:
+        if span.status.status_code is StatusCode.ERROR or self._is_slow(span):
             for kept in spans:
                 self._add(_marked(kept))
+
+    def _is_slow(self, span: ReadableSpan) -> bool:
+        if self.tightest_seconds is None or span.start_time is None or span.end_time is None:
+            return False
+        return span.end_time - span.start_time > self.tightest_seconds * 1e9
 
     def clear(self) -> None:
         """Forget everything."""

@@ -41,6 +41,7 @@ def web_settings(pick: Pick, arguments: Arguments) -> WebSettings:
             "x-request-id",
         ),
         boundaries_seconds=tuple(sorted({*boundaries, *of_slos})),
+        tightest_seconds=min(of_slos, default=None),
     )
 
 
