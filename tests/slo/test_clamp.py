@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sloburn.duration import DAY
 from sloburn.slo.budget import Count, burn_rate, is_reachable
 from sloburn.slo.catalog import workbook_windows
-from sloburn.slo.clamp import REACHABLE_SHARE, reachable_windows
+from sloburn.slo.clamp import LOWEST_FACTOR, REACHABLE_SHARE, reachable_windows, unhurried_windows
 from sloburn.slo.model import Alerting, AllOf, Period, Slo, SpanIndicator
 
 MONTH = Period(length_ns=30 * DAY)
@@ -77,3 +77,19 @@ def test_every_window_can_fire(objective: Fraction) -> None:
     assert all(new.factor <= old.factor for new, old in zip(windows, WORKBOOK, strict=True))
     assert all(is_reachable(window.factor, objective) for window in windows)
     assert 0 < REACHABLE_SHARE < 1
+
+
+@pytest.mark.parametrize("days", [28, 30, 90])
+def test_usual_periods_keep_the_workbooks_factors(days: int) -> None:
+    """From 28 days on every factor of the workbook means a budget that is overspent, or nearly so."""
+    windows = workbook_windows(Period(length_ns=days * DAY))
+    assert unhurried_windows(windows) == (windows, ())
+
+
+@pytest.mark.parametrize("days", [1, 7])
+def test_kept_promises_do_not_alert(days: int) -> None:
+    """In a short period the workbook's shares alert at a pace that leaves budget over: raised, and it is said."""
+    windows = workbook_windows(Period(length_ns=days * DAY))
+    raised, notes = unhurried_windows(windows)
+    assert min(window.factor for window in raised) >= LOWEST_FACTOR
+    assert len(notes) == sum(window.factor < LOWEST_FACTOR for window in windows) > 0

@@ -9,7 +9,7 @@ import pytest
 from sloburn.duration import DAY, HOUR, SECOND
 from sloburn.slo.exclusions import Interval
 from sloburn.slo.model import CalendarUnit, Period
-from tests.spec.documents import read
+from tests.spec.documents import document, problems_of, read
 
 
 def at(text: str) -> int:
@@ -62,3 +62,31 @@ def test_calendar_period() -> None:
     slo = read(period="{calendar: month, timezone: Europe/Prague}")
     assert slo.period == Period(length_ns=30 * DAY, unit=CalendarUnit.MONTH, timezone="Europe/Prague")
     assert [float(window.factor) for window in slo.alerting.windows] == [14.4, 6, 3, 1]
+
+
+@pytest.mark.parametrize(
+    "exclusion",
+    [
+        "{name: a, from: 2026-11-21T23:01:00Z, to: 2026-11-22T00:00:00Z}",
+        "{name: a, from: 2026-11-21T23:00:00Z, to: 2026-11-22T00:00:01Z}",
+        "{name: a, rrule: FREQ=DAILY, start: 2026-01-04T02:03:00, duration: 1h, timezone: UTC}",
+        "{name: a, rrule: FREQ=DAILY, start: 2026-01-04T02:00:00, duration: 7m, timezone: UTC}",
+        "{name: a, rrule: FREQ=HOURLY;BYMINUTE=7, start: 2026-01-04T02:00:00, duration: 5m, timezone: UTC}",
+    ],
+)
+def test_only_whole_slices_can_be_left_out(exclusion: str) -> None:
+    """The budget is kept in slices of 5 minutes: what would not count or count too much is refused, not rounded."""
+    assert "expected whole 5 minutes, which the budget is kept in" in refusal(exclusion)
+
+
+@pytest.mark.parametrize("frequency", ["SECONDLY", "MINUTELY"])
+def test_rules_that_never_end_to_come_are_refused(frequency: str) -> None:
+    """A rule that comes every minute since years would have to be walked through at each look."""
+    rule = f"{{name: a, rrule: FREQ={frequency}, start: 2017-01-04T02:00:00, duration: 5m, timezone: UTC}}"
+    assert f"found {frequency}; expected a rule that comes once an hour at the most" in refusal(rule)
+
+
+def refusal(exclusion: str) -> str:
+    """Return what is said of a document with this exclusion."""
+    (problem,) = problems_of(document(exclude=f"[{exclusion}]"))
+    return str(problem)

@@ -56,15 +56,14 @@ def _terms(given: argparse.Namespace) -> Terms:
 
 def _share(text: str) -> Fraction:
     try:
-        return Fraction(text.removesuffix("%").strip()) / 100 if text.endswith("%") else _bare(text)
+        return _bare(Fraction(text.removesuffix("%").strip()) / 100 if text.endswith("%") else Fraction(text))
     except (ValueError, ZeroDivisionError):
         raise ValueError(f"--min-budget: found {text!r}; expected a share of the budget like 10%") from None
 
 
-def _bare(text: str) -> Fraction:
-    share = Fraction(text)
+def _bare(share: Fraction) -> Fraction:
     if not 0 <= share <= 1:  # is 10 meant to be 10 %, or ten times the budget?
-        raise ValueError(text)
+        raise ValueError(share)
     return share
 
 

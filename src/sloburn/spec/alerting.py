@@ -6,7 +6,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 from sloburn.slo.catalog import workbook_windows
-from sloburn.slo.clamp import reachable_windows
+from sloburn.slo.clamp import reachable_windows, unhurried_windows
 from sloburn.slo.model import Alerting, Period, Severity, Window
 from sloburn.spec.budget_levels import read_levels
 from sloburn.spec.cursor import Cursor
@@ -24,7 +24,8 @@ _LATER = {
 
 def default_alerting(period: Period, objective: Fraction) -> Alerting:
     """Return the settings of an SLO that says nothing: the workbook's windows."""
-    return _with_windows(_DEFAULTS, workbook_windows(period), objective)
+    windows, notes = unhurried_windows(workbook_windows(period))
+    return _with_windows(_DEFAULTS, windows, objective, notes)
 
 
 def read_alerting(at: Cursor, period: Period, objective: Fraction, *, has_groups: bool) -> Alerting:
@@ -37,7 +38,8 @@ def read_alerting(at: Cursor, period: Period, objective: Fraction, *, has_groups
         has_groups: The SLO is split into groups.
     """
     record = at.record(*_KEYS, later=_LATER)
-    windows = record.may("windows", lambda place: read_windows(place, period), workbook_windows(period))
+    usual, notes = unhurried_windows(workbook_windows(period))
+    windows = record.may("windows", lambda place: read_windows(place, period), usual)
     settings = Alerting(
         windows=(),
         min_bad_events=record.may("min_bad_events", read_integer, _DEFAULTS.min_bad_events),
@@ -46,7 +48,7 @@ def read_alerting(at: Cursor, period: Period, objective: Fraction, *, has_groups
         together=record.may("groups", lambda place: _read_groups(place, has_groups=has_groups), _DEFAULTS.together),
         budget=record.may("budget", read_levels, _DEFAULTS.budget),
     )
-    return _with_windows(settings, windows, objective)
+    return _with_windows(settings, windows, objective, notes if windows is usual else ())
 
 
 def _read_early_page(at: Cursor, windows: tuple[Window, ...]) -> bool:
@@ -64,6 +66,8 @@ def _read_groups(at: Cursor, *, has_groups: bool) -> bool:
     return together
 
 
-def _with_windows(settings: Alerting, windows: tuple[Window, ...], objective: Fraction) -> Alerting:
-    reachable, notes = reachable_windows(windows, objective)
-    return replace(settings, windows=reachable, notes=notes)
+def _with_windows(
+    settings: Alerting, windows: tuple[Window, ...], objective: Fraction, notes: tuple[str, ...]
+) -> Alerting:
+    reachable, more = reachable_windows(windows, objective)
+    return replace(settings, windows=reachable, notes=notes + more)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 
 from dateutil.rrule import rrulestr
 
-from sloburn.duration import DAY, SECOND
+from sloburn.duration import DAY, MINUTE, SECOND
 from sloburn.slo.exclusions import Exclusion, Interval, OneOff
 from sloburn.spec.cursor import Cursor, Record
 from sloburn.spec.periods import read_timezone
@@ -15,6 +16,9 @@ from sloburn.spec.values import read_duration, read_text
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LONGEST_NS = 7 * DAY
+# The budget of a period is kept in slices of so much: time that does not count is made of whole ones.
+_SLICE_MINUTES = 5
+_WHOLE = "whole 5 minutes, which the budget is kept in"
 _NEVER = OneOff(name="", interval=Interval(0, 0))
 
 
@@ -62,6 +66,11 @@ def _read_rule(record: Record, start: datetime) -> str:
     text = read_text(at)
     if "\n" in text or "DTSTART" in text.upper():
         return at.expected("one RRULE (RFC 5545) without DTSTART, which is what start is for", "FREQ=YEARLY")
+    if frequency := re.search("FREQ=(SECONDLY|MINUTELY)", text, re.IGNORECASE):
+        return at.refuse(f"found {frequency[1]}; expected a rule that comes once an hour at the most", "")
+    found = re.findall(r"BY(?:MINUTE|SECOND)=([0-9,]+)", text, re.IGNORECASE)
+    if any(int(number) % _SLICE_MINUTES for numbers in found for number in numbers.split(",") if number):
+        return at.refuse(f"found {at.found}; expected {_WHOLE}", "")
     try:
         rrulestr(text, dtstart=start)
     except (ValueError, TypeError, KeyError) as error:
@@ -71,6 +80,8 @@ def _read_rule(record: Record, start: datetime) -> str:
 
 def _read_length(at: Cursor) -> int:
     length_ns = read_duration(at)
+    if length_ns % (_SLICE_MINUTES * MINUTE):
+        return at.expected(_WHOLE, SECOND)
     return length_ns if length_ns <= _LONGEST_NS else at.expected("a duration of at most 7d", SECOND)
 
 
@@ -79,7 +90,7 @@ def _read_moment(at: Cursor) -> datetime:
     moment = _iso(at)
     if moment is None or moment.tzinfo is None:
         return at.expected("a time with its offset, such as 2026-11-21T22:00:00Z", _EPOCH)
-    return moment
+    return moment if _is_whole(moment) else at.expected(_WHOLE, _EPOCH)
 
 
 def _read_wall_time(at: Cursor) -> datetime:
@@ -90,7 +101,11 @@ def _read_wall_time(at: Cursor) -> datetime:
             "a local time without offset, such as 2026-01-04T02:00:00",
             datetime(1970, 1, 1),  # noqa: DTZ001 (wall time)
         )
-    return moment
+    return moment if _is_whole(moment) else at.expected(_WHOLE, datetime(1970, 1, 1))  # noqa: DTZ001 (wall time)
+
+
+def _is_whole(moment: datetime) -> bool:
+    return not (moment.minute % _SLICE_MINUTES or moment.second or moment.microsecond)
 
 
 def _iso(at: Cursor) -> datetime | None:
