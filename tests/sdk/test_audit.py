@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from sloburn.clock import ManualClock
 from sloburn.sdk.audit import AuditFile, AuditLogger
-from sloburn.sdk.audit_chain import Head, Verification, read_head, verify
+from sloburn.sdk.audit_chain import GENESIS, OPENED, Head, Verification, read_head, seal, verify
 from tests.sdk.collector import Collector
 from tests.sdk.processes import free_port, get, run, started, stop, succeed, wait_until
 from tests.test_cli import sloburn
@@ -213,9 +214,95 @@ def test_full_disk_is_said_and_counted() -> None:
     assert logger.lost == 1
 
 
-def test_without_any_destination_nothing_is_pretended() -> None:
-    """A logger that writes nowhere says so."""
-    assert not audit(None).record("act", actor="a", target="b")
+def test_without_any_destination_nothing_is_pretended(caplog: pytest.LogCaptureFixture) -> None:
+    """A logger that writes nowhere refuses and counts every record, and says so once."""
+    logger = audit(None)
+    with caplog.at_level(logging.WARNING, "sloburn"):
+        assert not logger.record("act", actor="a", target="b")
+        assert not logger.record("act", actor="a", target="b")
+    assert logger.lost == 2
+    assert [record.getMessage().partition(":")[0] for record in caplog.records] == ["audit records are lost"]
+
+
+def test_logger_that_was_fetched_early_writes(tmp_path: Path) -> None:
+    """A logger from the time of import writes once telemetry is there, and follows it to another file."""
+    first, second = tmp_path / "first.jsonl", tmp_path / "second.jsonl"
+    succeed(
+        f"""
+from sloburn import get_audit_logger, init_telemetry
+audit = get_audit_logger()
+init_telemetry(logs=False, traces=False, metrics=False, audit_file={str(first)!r})
+assert audit.record("first", actor="a", target="b")
+init_telemetry(logs=False, traces=False, metrics=False, audit_file={str(second)!r}, reconfigure=True)
+assert audit.record("second", actor="a", target="b")
+assert audit is get_audit_logger()
+"""
+    )
+    for path, action in ((first, "first"), (second, "second")):
+        lines = path.read_text().splitlines()
+        assert [json.loads(line)["action"] for line in lines] == ["audit.chain.opened", action, "audit.chain.closed"]
+        assert checked(lines).problems == []
+
+
+def test_record_is_json_whatever_it_holds(tmp_path: Path) -> None:
+    """Half a surrogate pair and numbers that JSON has not stay readable for every reader of UTF-8 and JSON."""
+    path = tmp_path / "audit.jsonl"
+    logger = audit(AuditFile(path))
+    assert logger.record("act", actor="a\ud800", target="b", size=float("nan"), sizes=[float("inf"), {"x": -1.5}])
+    lines = path.read_bytes().decode("utf-8").splitlines()
+    record = json.loads(lines[1], parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+    assert record["details"] == {"size": "nan", "sizes": ["inf", {"x": -1.5}]}
+    assert (record["actor"], checked(lines).problems) == ("a\ud800", [])
+
+
+def test_torn_line_takes_no_record_along(tmp_path: Path) -> None:
+    """A record after a line without an end begins on a line of its own."""
+    path = tmp_path / "audit.jsonl"
+    logger = audit(AuditFile(path))
+    logger.record("act", actor="a", target="b")
+    with path.open("a") as file:
+        file.write('{"chain": "torn')
+    logger.record("act", actor="a", target="b")
+    found = checked(path.read_text().splitlines())
+    assert (found.problems, found.records) == (["trail:3: is not a record: torn or edited"], 3)
+
+
+def test_newest_record_is_looked_for_at_the_end_only(tmp_path: Path) -> None:
+    """A long trail is not read as a whole, what is no file not at all."""
+    path = tmp_path / "audit.jsonl"
+    logger = audit(AuditFile(path))
+    logger.record("act", actor="a", target="b")
+    assert AuditFile(path).newest() == str(logger.head)
+    with path.open("a") as file:
+        file.write("x" * 100_000)
+    assert AuditFile(path).newest() == ""
+    os.mkfifo(tmp_path / "pipe")
+    assert AuditFile(tmp_path / "pipe").newest() == ""
+
+
+def forged(**fields: object) -> str:
+    """Return the first record of a chain as a forger without shame makes it."""
+    head = Head(chain="c", sequence=0, digest=GENESIS)
+    return seal(head, {"action": OPENED, **fields}, b"")[0]
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        (forged(after="garbage"), "trail:1: names no record that it was written after: forged"),
+        (forged(after="c:²:" + GENESIS), "trail:1: names no record that it was written after: forged"),
+        ("[" * 100_000, "trail:1: is not a record: torn or edited"),
+    ],
+    ids=["garbage", "digit", "nested"],
+)
+def test_forged_lines_are_problems(line: str, problem: str) -> None:
+    """Whatever a forger writes is a problem of its line, never an end of the verification."""
+    assert checked([line]).problems == [problem]
+
+
+def test_emptied_trail_is_a_problem() -> None:
+    """A trail without any record is not called intact."""
+    assert checked([]).problems == ["there is no record: the trail was emptied, or nothing was ever recorded"]
 
 
 def test_torn_line_is_named(tmp_path: Path) -> None:
@@ -293,7 +380,8 @@ def test_command_names_what_is_wrong(tmp_path: Path) -> None:
     (tmp_path / "anchor").write_text(anchor)
     lines = path.read_text().splitlines(keepends=True)
     path.write_text("".join(lines[:-1]))
-    assert sloburn("audit", "verify", "audit.jsonl", *key, cwd=tmp_path).returncode == 0
+    result = sloburn("audit", "verify", "audit.jsonl", *key, cwd=tmp_path)
+    assert (result.returncode, "has no end: lines may be missing there" in result.stdout) == (0, True)
     result = sloburn("audit", "verify", "audit.jsonl", *key, "--anchor", "anchor", cwd=tmp_path)
     assert (result.returncode, result.stdout) == (1, "")
     assert "record 5 of chain" in result.stderr

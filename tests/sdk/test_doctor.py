@@ -17,9 +17,12 @@ from typing import Any
 import pytest
 
 from sloburn.cli.doctor import _hops
+from sloburn.sdk.config import Arguments
 from sloburn.sdk.doctor.hops import STACK
 from sloburn.sdk.doctor.packages import look_at_instrumentation, look_at_packages
 from sloburn.sdk.doctor.queues import waiting
+from sloburn.sdk.doctor.settings import look_at_settings
+from sloburn.sdk.environment import resolve
 from sloburn.sdk.health.checks import Health
 from tests.sdk.collector import Collector
 from tests.sdk.processes import Finished, free_port, run, started, wait_until
@@ -27,6 +30,15 @@ from tests.sdk.processes import Finished, free_port, run, started, wait_until
 _CLI = "import sys; from sloburn.cli import main; sys.exit(main(sys.argv[1:]))"
 _TLS_ALERT = bytes.fromhex("15030100020246")
 _SETTINGS = bytes.fromhex("000000040000000000")
+
+
+# Every one is read by another module, or only if others have certain values.
+_READ = (
+    "OTEL_CONFIG_FILE", "OTEL_EXPORTER_OTLP_CERTIFICATE", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_HEADERS",
+    "OTEL_EXPORTER_OTLP_LOGS_TIMEOUT", "OTEL_PROPAGATORS", "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS",
+    "OTEL_RESOURCE_ATTRIBUTES", "OTEL_SEMCONV_STABILITY_OPT_IN", "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT",
+    "OTEL_TRACES_SAMPLER_ARG", "SLOBURN_AUDIT_FILE", "SLOBURN_CELERY", "SLOBURN_DATA", "SLOBURN_SLOS",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,6 +192,27 @@ def test_settings_that_are_in_the_way() -> None:
         found.texts("settings", "note")
     )
     assert "FASTAPI_OTEL_AUTO_CONFIGURE makes FastAPI set up exporters of its own" in found.texts("instrumentation")[0]
+
+
+def test_variables_that_nobody_reads() -> None:
+    """A misspelt variable is not in force: its name is told with the nearest one, a problem if it can only be ours."""
+    config, _ = resolve(Arguments(), {})
+    environ = dict.fromkeys(_READ, "1") | {"SLOBURN_LOGLEVEL": "DEBUG", "SLOBURN_NOTHING_LIKE_IT": "1"}
+    environ |= {
+        "OTEL_EXPORTER_OTLP_ENDPOIN": "http://x",
+        "OTEL_OTHER": "1",
+        "SLOBURN_PORT_4318_TCP": "tcp://x",
+        "SLOBURN_STACK_DATA": "x",
+    }
+    found = [one for one in look_at_settings(config, [], environ) if "reads" in one.text or "read " in one.text]
+    assert [(one.level, one.text, one.advice) for one in found] == [
+        ("note", "sloburn does not read OTEL_EXPORTER_OTLP_ENDPOIN", "did you mean OTEL_EXPORTER_OTLP_ENDPOINT?"),
+        ("note", "sloburn does not read OTEL_OTHER", "a library's own instrumentation may read it"),
+        ("problem", "nobody reads SLOBURN_LOGLEVEL", "did you mean SLOBURN_LOG_LEVEL? correct it, or remove it"),
+        ("problem", "nobody reads SLOBURN_NOTHING_LIKE_IT", "correct it, or remove it"),
+    ]
+    (in_force,) = [one.text for one in look_at_settings(config, [], environ) if "in force" in one.text]
+    assert in_force == f"environment variables in force: {', '.join(sorted(_READ))}"
 
 
 def test_packages_that_do_not_fit() -> None:

@@ -8,6 +8,8 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from decimal import Decimal
+from fractions import Fraction
 
 import pytest
 from hypothesis import given, settings
@@ -20,9 +22,13 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.util.types import AnyValue
 
+from sloburn.sdk.exporters.metric_encoding import metrics_to_bytes
+from sloburn.sdk.exporters.source import MetricSource
 from sloburn.sdk.histograms import Histograms
 from sloburn.sdk.limits import ExemplarFilter
 from sloburn.sdk.meters import ForkSafeMeterProvider
+from sloburn.sdk.prometheus.meters import MirroredMeterProvider
+from sloburn.sdk.prometheus.mirror import Mirror
 
 _MOST_POINTS = 2000
 Labels = Mapping[str, AnyValue]
@@ -72,13 +78,25 @@ def points(data: MetricsData | None) -> list[HistogramDataPoint]:
 
 
 def timeless(data: MetricsData | None) -> list[str]:
-    """Return the points in words and in order, without their times."""
-    found = [replace(point, start_time_unix_nano=0, time_unix_nano=0) for point in points(data)]
+    """Return the points in words and in order, without their times, and with 0 and 0.0 alike."""
+    found = [
+        replace(
+            point,
+            start_time_unix_nano=0,
+            time_unix_nano=0,
+            sum=float(point.sum),
+            min=float(point.min),
+            max=float(point.max),
+        )
+        for point in points(data)
+    ]
     return sorted(str((sorted((point.attributes or {}).items()), replace(point, attributes={}))) for point in found)
 
 
 labels = st.dictionaries(st.sampled_from("abc"), st.sampled_from(["x", "y", 1, 2.5, ["p", "q"], ("p",)]), max_size=2)
-values = st.one_of(st.integers(0, 12_000), st.floats(0, 12_000), st.sampled_from([5.0, 10.0, 0.0]))
+# Eighths add up to the same in whatever order: the SDK adds up the rounds, and we the values.
+eighths = st.integers(0, 96_000).map(lambda number: number / 8)
+values = st.one_of(st.integers(0, 12_000), eighths, st.sampled_from([5.0, 10.0, 0.0]))
 bounds = st.one_of(st.none(), st.lists(st.floats(0, 900), unique=True, max_size=5).map(sorted))
 
 
@@ -188,3 +206,109 @@ def test_threads_lose_nothing() -> None:
         sys.setswitchinterval(before)
     assert sum(point.count for point in points(twins.ours())) == 16_000
     assert sum(point.sum for point in points(twins.ours())) == 8 * sum(range(2000))
+
+
+@pytest.mark.parametrize("value", [10**400, -(10**400), Decimal("Infinity"), "1", None])
+def test_what_is_no_float_is_refused_aloud(value: float, caplog: pytest.LogCaptureFixture) -> None:
+    """What floats cannot hold is left out with a warning, raises nothing, and leaves the histogram as it was."""
+    twins = Twins()
+    ours, _ = twins.histogram()
+    ours.record(1)
+    with caplog.at_level(logging.WARNING):
+        ours.record(value)
+    (point,) = points(twins.ours())
+    assert (point.count, point.sum, len(caplog.records)) == (1, 1, 1)
+    assert metrics_to_bytes(twins.ours() or MetricsData([]))
+
+
+def test_numbers_of_other_types_are_floats() -> None:
+    """A Decimal, a fraction and a whole number beyond the exact ones are counted and summed."""
+    twins = Twins()
+    ours, _ = twins.histogram()
+    for value in (0.5, Decimal("1.5"), Fraction(1, 2), 2**60):
+        ours.record(value)  # type: ignore[arg-type]
+    (point,) = points(twins.ours())
+    assert (point.count, point.sum) == (4, 2.5 + 2**60)
+
+
+@pytest.mark.parametrize("attributes", [{"a": 10**5000}, {None: 1}])
+def test_attributes_that_cannot_be_sent_are_left_out(
+    attributes: dict[str, AnyValue], caplog: pytest.LogCaptureFixture
+) -> None:
+    """An attribute that OTLP cannot carry is left out with one warning; the value is counted with the others."""
+    twins = Twins()
+    ours, _ = twins.histogram()
+    with caplog.at_level(logging.WARNING):
+        for _ in range(3):
+            ours.record(1, {"kept": "y", **attributes})
+    ours.record(1, {"kept": "y"})
+    (point,) = points(twins.ours())
+    assert (point.attributes, point.count, len(caplog.records)) == ({"kept": "y"}, 4, 1)
+    assert metrics_to_bytes(twins.ours() or MetricsData([]))
+
+
+def test_names_become_text_as_in_the_sdk() -> None:
+    """A name that is no text is treated as the SDK treats it, and can be sent."""
+    twins = Twins()
+    for histogram in twins.histogram():
+        histogram.record(1, {1: "x", "a": ["p", {"q": 1}]})  # type: ignore[dict-item]
+    (ours,), (theirs,) = points(twins.ours()), points(twins.theirs())
+    assert (ours.attributes or {})["1"] == "x" == (theirs.attributes or {})["1"]
+    assert metrics_to_bytes(twins.ours() or MetricsData([]))
+
+
+def test_attributes_that_are_none_raise_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    """What is no mapping costs its value, with a warning."""
+    twins = Twins()
+    with caplog.at_level(logging.WARNING):
+        twins.histogram()[0].record(1, ["no", "mapping"])  # type: ignore[arg-type]
+    assert (twins.ours(), len(caplog.records)) == (None, 1)
+
+
+def test_metric_that_cannot_be_encoded_costs_itself(caplog: pytest.LogCaptureFixture) -> None:
+    """The other metrics are sent; its points are counted in every cycle, and it is named once."""
+    twins = Twins()
+    meter = twins.provider.get_meter("twins")
+    meter.create_counter("good").add(1)
+    meter.create_counter("bad").add(1, {"a": 10**5000})
+    source = MetricSource(read=twins.ours, encode=metrics_to_bytes)
+    with caplog.at_level(logging.WARNING):
+        requests = [request for _ in range(2) for request in source.requests()]
+    assert [(request.items, b"good" in request.body, b"bad" in request.body) for request in requests] == [
+        (1, True, False)
+    ] * 2
+    assert source.dropped == {"not_encodable": 2}
+    assert [record.getMessage().partition(":")[0] for record in caplog.records] == [
+        "metric bad cannot be encoded and is not sent"
+    ]
+
+
+@pytest.mark.parametrize("is_mirrored", [False, True])
+def test_threads_make_one_histogram(is_mirrored: bool) -> None:
+    """Threads that ask for the same histogram at once get the same one, and it is exported once."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(50):
+            twins = Twins()
+            provider = MirroredMeterProvider(twins.provider, Mirror()) if is_mirrored else twins.provider
+            meter, barrier = provider.get_meter("twins"), threading.Barrier(4)
+            record_at_once(meter, barrier)
+            (point,) = points(twins.ours())
+            assert point.count == 4
+    finally:
+        sys.setswitchinterval(before)
+
+
+def record_at_once(meter: metrics.Meter, barrier: threading.Barrier) -> None:
+    """Let as many threads as a barrier has places make a histogram and record a value."""
+
+    def record() -> None:
+        barrier.wait(30)
+        meter.create_histogram("x").record(1)
+
+    threads = [threading.Thread(target=record) for _ in range(barrier.parties)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import pickle
 import sys
 import threading
 from collections.abc import Iterator
@@ -17,7 +18,8 @@ import structlog
 from opentelemetry import baggage
 
 from sloburn.sdk.log_context import carry_context, log_context
-from sloburn.sdk.log_errors import error_frames, stacktrace
+from sloburn.sdk.log_errors import error_frames, remember_ids, remembered_ids, stacktrace
+from sloburn.sdk.log_events import EventFinisher, Sinks
 from sloburn.sdk.log_files import LineFile
 from sloburn.sdk.log_levels import Levels, word
 from tests.sdk.collector import Collector
@@ -308,6 +310,41 @@ def test_uvicorn_writes_only_json(tmp_path: Path, first: str) -> None:
     assert [event["event"] for event in seen].count("listing") == 1
 
 
+@pytest.mark.parametrize("look", ["", "logging.basicConfig(level=20)\n"], ids=["ours", "host"])
+def test_server_logs_an_exception_with_the_ids_of_its_request(tmp_path: Path, look: str) -> None:
+    """uvicorn's line about an exception that nobody caught has request id and trace ids, printed and exported."""
+    port = free_port()
+    (tmp_path / "web.py").write_text(_WEB.replace("\nfrom", f"\n{look}from", 1) + "init_telemetry()\n")
+    command = ("-m", "uvicorn", "--app-dir", str(tmp_path), "web:app", "--port", str(port))
+    with Collector() as collector:
+        with started(*command, extra={"OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint}) as process:
+            wait_until(lambda: get(f"http://127.0.0.1:{port}/items") == 200, process)
+            assert get(f"http://127.0.0.1:{port}/boom") == 500
+            done = stop(process)
+        span = collector.span("GET /boom")
+        (sent,) = [record for record in collector.arrivals.logs if "Exception in ASGI" in str(record.body)]
+    assert (sent.trace_id, sent.span_id) == (span.trace_id, span.span_id)
+    assert len(sent.attributes["request_id"]) == 32
+    if not look:
+        (line,) = [line for line in events(done.stdout) if "Exception in ASGI" in str(line["event"])]
+        assert [line[key] for key in ("trace_id", "span_id", "request_id")] == [
+            span.trace_id, span.span_id, sent.attributes["request_id"],
+        ]  # fmt: skip
+
+
+def test_ids_of_an_exception_yield_to_those_of_the_present() -> None:
+    """An exception carries its request's ids, can still be pickled, and yields to the ids of what goes on by then."""
+    error = ValueError("kaput")
+    remember_ids(error, {"trace_id": "1" * 32, "span_id": "2" * 16, "request_id": "r-1"})
+    assert remembered_ids(pickle.loads(pickle.dumps(error))) == remembered_ids(error)
+    finisher = EventFinisher(Sinks(service_name="shop"))
+    line = json.loads(finisher.finish({"event": "failed", "level": "error", "logger": "a", "exc_info": error}))
+    assert (line["trace_id"], line["request_id"]) == ("1" * 32, "r-1")
+    with log_context(request_id="r-2"):
+        line = json.loads(finisher.finish({"event": "failed", "level": "error", "logger": "a", "exc_info": error}))
+    assert (line.get("trace_id"), line["request_id"]) == (None, "r-2")
+
+
 def test_host_handlers_do_not_show_secrets() -> None:
     """A host that keeps its own handlers keeps their look, each line once, and without secrets."""
     done = succeed(
@@ -323,6 +360,26 @@ logging.getLogger("a").info("plain %d", 7)
     assert [line for line in done.stdout.splitlines() if "telemetry" not in line] == [
         "host password=[redacted]", "host plain 7",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("argument", ["'x'", "Hostile()"])
+def test_message_that_cannot_be_made_harms_nobody(argument: str) -> None:
+    """A log call whose arguments do not fit returns, as it does without telemetry; the next one is written."""
+    done = succeed(
+        f"""
+import logging, sys
+logging.basicConfig(stream=sys.stdout, level="INFO", format="host %(message)s")
+from sloburn import init_telemetry
+init_telemetry(logs=False, traces=False, metrics=False)
+class Hostile:
+    def __str__(self): raise RuntimeError("hostile")
+    __index__ = __str__
+logging.getLogger("bad").info("fmt %d", {argument})
+logging.getLogger("bad").info("next")
+"""
+    )
+    assert done.stdout.splitlines()[-1] == "host next"
+    assert "--- Logging error ---" in done.stderr
 
 
 def _dive(depth: int) -> None:

@@ -95,6 +95,10 @@ def test_counts_stay(name: str) -> None:
     assert redact_attributes({name: "abc"}) == {name: "[redacted]"}
 
 
+def _repeated(text: str) -> str:
+    return text.replace("{}", "[redacted]")
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -116,6 +120,25 @@ def test_counts_stay(name: str) -> None:
         ("card 378282246310005", "card [redacted]"),
         ("ghp_" + "a1" * 18, "[redacted]"),
         ("sk-proj-" + "a1" * 18, "[redacted]"),
+        ("github_pat_" + "11AAbb" * 6, "[redacted]"),
+        ("mail key SG." + "a1" * 11 + "." + "b2" * 22, "mail key [redacted]"),
+        (
+            "run --password=x1 --db-password=x2 -Dpassword=x3",
+            _repeated("run --password={} --db-password={} -Dpassword={}"),
+        ),
+        ("set .password=x1", "set .password=[redacted]"),
+        ("DB_PASS=hunter2 smtp_pass=hunter2", _repeated("DB_PASS={} smtp_pass={}")),
+        ("user[password]=x1&password[]=x2&a[b]=c", _repeated("user[password]={}&password[]={}&a[b]=c")),
+        ("user%5Bpassword%5D=x1&user%5Bname%5D=eve", "user%5Bpassword%5D=[redacted]&user%5Bname%5D=eve"),
+        ("password%5B%5D=x1", "password%5B%5D=[redacted]"),
+        ("d['password'] = 'hunter2'", "d['password'] = '[redacted]'"),
+        ("https://b/x?X-Amz-Signature=" + "0f" * 32 + "&z=1", "https://b/x?X-Amz-Signature=[redacted]&z=1"),
+        ("https://b/x?sv=1&sig=" + "aB3%2B" * 8 + "&z=1", "https://b/x?sv=1&sig=[redacted]&z=1"),
+        (
+            "https://hooks.slack.com/services/T0AAAAAA/B0AAAAAA/" + "x1" * 12,
+            "https://hooks.slack.com/services/T0AAAAAA/[redacted]",
+        ),
+        ("[(b'host', b'h'), (b'x-api-key', b'abc')]", "[(b'host', b'h'), (b'x-api-key', b'[redacted]')]"),
     ],
 )
 def test_secrets_in_text(text: str, expected: str) -> None:
@@ -135,6 +158,12 @@ def test_secrets_in_text(text: str, expected: str) -> None:
         "Task add[8c1e3f2b-7a44-4b1e-9a3e-aa11bb22cc33] succeeded in 0.01s: 3",
         "tokens=512 token_count: 3",
         "the skeleton key-value store",
+        "sig=SIGTERM signature: work(item)",
+        "passed: 3 bypass=1 pass_rate=0.5 passes: some",
+        "fields ('password', 'email') are missing",
+        "--a-b --c=1 x-y=2 items[name]=3",
+        "POST /services/TEAM/billing",
+        "page=1&X-Amz-Signature=REDACTED",
     ],
 )
 def test_text_without_secret_is_the_very_same(text: str) -> None:
@@ -232,6 +261,25 @@ def test_attributes_keep_their_types() -> None:
     assert redact_attributes(attributes) == {**attributes, "headers": ["Bearer [redacted]"]}
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [(b"host", b"h"), (b"x-api-key", b"abc")],
+        [("host", "h"), ("cookie", "abc")],
+        ([["host", "h"], ["Authorization", "abc"]]),
+        ((("host", "h"), ("token", ["abc"])),),
+    ],
+)
+def test_pairs_are_named_by_their_first_item(headers: object) -> None:
+    """A list of headers, of bytes or of text, hides what a mapping of them would hide; two names alone stay."""
+    event: dict[str, object] = {"headers": headers, "fields": ("password", "email"), "points": [(1, 2), ("a", 1)]}
+    assert "abc" not in str(redact_attributes(event))
+    Redactor().clean(event)
+    assert "abc" not in str(event)
+    assert "host" in str(event)
+    assert (event["fields"], event["points"]) == (["password", "email"], [[1, 2], ["a", 1]])
+
+
 def test_custom_keys_and_patterns() -> None:
     """A team's own names and patterns are redacted like the built-in ones, in fields and in text."""
     redactor = Redactor(keys=["iban", "Tax-Number"], patterns=[r"CUST-\d+"])
@@ -265,7 +313,20 @@ def test_cost_is_bounded() -> None:
     for _ in range(500):
         level["next"] = inner = {"password": "hunter2"}
         level = inner  # type: ignore[assignment]
-    evil = ["a" * 10**6, "://a@" * 10**5, "a='" * 10**5, "1-" * 10**5, "password=" * 10**5, "Basic " + "a" * 10**6]
+    evil = [
+        "a" * 10**6,
+        "://a@" * 10**5,
+        "a='" * 10**5,
+        "1-" * 10**5,
+        "password=" * 10**5,
+        "a.-" * 10**5,
+        "a-" * 10**5,
+        "%5Ba" * 10**5,
+        "[('a', " * 10**5,
+        "sig=a" * 10**5,
+        "SG.a" * 10**5,
+        "Basic " + "a" * 10**6,
+    ]
     event: dict[str, object] = {"deep": deep, "wide": [{"password": "hunter2"}] * 10**5, "evil": evil}
     began = time.process_time()
     Redactor().clean(event)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -70,6 +71,43 @@ def test_everything_arrives(server: str, number: int, tmp_path: Path) -> None:
     assert len({span.span_id for span in spans}) == _REQUESTS
     check_identities(collector)
     assert "Traceback" not in done.output
+
+
+_WARN = """
+
+def post_worker_init(worker):
+    worker.log.warning("password=%s", "S3CRET")
+    ready.post_worker_init(worker)
+"""
+
+
+@pytest.mark.parametrize("mode", [(), ("--preload",)], ids=["", "preload"])
+def test_gunicorn_with_uvicorn_writes_only_json(mode: tuple[str, ...], tmp_path: Path) -> None:
+    """Both servers' own lines and the errors of the application are in the stream, each once, without secrets."""
+    conf, port = tmp_path / "conf.py", free_port()
+    conf.write_text("import ready" + _WARN)
+    (tmp_path / "ready").mkdir()
+    command = ("-m", "gunicorn", "web:app", "-c", str(conf), "-b", f"127.0.0.1:{port}", *_UVICORN_WORKER, *mode)
+    with Collector() as collector:
+        extra = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint, "READY_FOLDER": str(tmp_path / "ready")}
+        with started(*command, "--access-logfile", "-", extra=extra) as process:
+            wait_until(lambda: list((tmp_path / "ready").iterdir()), process)
+            wait_until(lambda: get(f"http://127.0.0.1:{port}/health") == 200, process)
+            assert get(f"http://127.0.0.1:{port}/boom") == 500
+            done = stop(process)
+    lines = done.output.splitlines()
+    joined = [json.loads(line) for line in lines if line.startswith("{")]
+    seen = Counter((line["logger"], line["event"].splitlines()[0]) for line in joined)
+    expected = [
+        ("gunicorn.error", "password=[redacted]"),
+        ("uvicorn.error", "Application startup complete."),
+        ("uvicorn.error", "Exception in ASGI application"),
+    ]
+    assert [seen[event] for event in expected] == [1, 1, 1], done.output
+    assert sum(line["logger"] == "uvicorn.access" and "/boom" in line["event"] for line in joined) == 1, done.output
+    raw = [line for line in lines if not line.startswith("{")]
+    assert all("[INFO]" in line for line in raw), done.output
+    assert "S3CRET" not in done.output
 
 
 def check_identities(collector: Collector) -> None:

@@ -16,6 +16,7 @@ from sloburn.server.keeper import MENDING, Keeper
 from sloburn.server.quarantine import COMPANIONS
 from sloburn.server.storage import FILE_NAME, Store
 from sloburn.sli.commit import Commit
+from sloburn.slo.annotation import Annotation, Kind
 from sloburn.slo.budget import Count
 from tests.promises import metric_slo, span_slo
 from tests.sli.harness import NOW
@@ -100,6 +101,19 @@ def flipped(path: Path) -> None:
     db.close()
 
 
+def alter(path: Path, statement: str) -> None:
+    """Change rows behind the store's back, so that their checksums no longer fit."""
+    db = sqlite3.connect(path)
+    assert db.execute(statement).rowcount > 0
+    db.commit()
+    db.close()
+
+
+def served_later(path: Path) -> None:
+    """Change since when an SLO is read; nothing reads that before all counts are read."""
+    alter(path, "UPDATE served SET since_unix_nano = since_unix_nano + 1")
+
+
 def one_table_gone(path: Path) -> None:
     """Drop a table."""
     db = sqlite3.connect(path)
@@ -108,7 +122,7 @@ def one_table_gone(path: Path) -> None:
     db.close()
 
 
-@pytest.mark.parametrize("damage", [truncated, middle, header, emptied, text, flipped, one_table_gone])
+@pytest.mark.parametrize("damage", [truncated, middle, header, emptied, text, flipped, served_later, one_table_gone])
 def test_a_damaged_store_is_moved_aside(
     tmp_path: Path, damage: Callable[[Path], None], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -129,6 +143,95 @@ def test_a_damaged_store_is_moved_aside(
     again = keeper(tmp_path)
     assert (count(again), again.notices, again.epoch) == (Count(2, 0), one.notices, NOW)
     again.store.close()
+
+
+def explained(folder: Path) -> None:
+    """Leave a store with 900 good and 100 bad events, and with something in every table that only explains."""
+    one = keeper(folder)
+    one.annotate(Annotation(at_unix_nano=NOW, kind=Kind.DEPLOY, text="v1", service="shop"))
+    take(one, *range(1, 901))
+    take(one, *range(901, 1001), error=True)
+    one.store.note(NOW, "something")
+    one.finish(NOW)
+    one.store.close()
+
+
+EXPLANATIONS = {
+    "looks": "UPDATE looks SET looks = CAST(looks || x'00' AS BLOB)",
+    "looks: no bytes": "UPDATE looks SET looks = CAST(looks AS TEXT)",
+    "looks: other text": "UPDATE looks SET looks = looks || x'00'",
+    "looks: no number": "UPDATE looks SET begin_unix_nano = CAST(x'ff' AS TEXT)",
+    "looks: its checksum": "UPDATE looks SET seal = CAST(x'ff' AS TEXT)",
+    "looks: its key": "UPDATE looks SET service = CAST(x'ff' AS TEXT)",
+    "evidence": "UPDATE evidence SET failing = failing || ' ' WHERE number = (SELECT min(number) FROM evidence)",
+    "evidence: all": "UPDATE evidence SET seal = NULL",
+    "evidence: no text": "UPDATE evidence SET failing = CAST(x'ff' AS TEXT)",
+    "annotations": "UPDATE annotations SET annotation = replace(annotation, 'v1', 'v2')",
+    "notices": "UPDATE notices SET at_unix_nano = NULL",
+    "notices: no text": "UPDATE notices SET text = CAST(x'ff' AS TEXT)",
+}
+
+
+@pytest.mark.parametrize("case", EXPLANATIONS)
+def test_damaged_explanations_cost_no_budget(tmp_path: Path, case: str) -> None:
+    """Where only rows that explain are damaged, they alone are dropped, once; a copy stays, and it is said."""
+    explained(tmp_path)
+    alter(tmp_path / FILE_NAME, EXPLANATIONS[case])
+    before = (tmp_path / FILE_NAME).read_bytes()
+    one = keeper(tmp_path)
+    assert (count(one), one.applied) == (Count(900, 100), 0)
+    copy = tmp_path / f"{FILE_NAME}.damaged-{STAMP}"
+    assert copy.read_bytes() == before
+    said = one.notices[-1][1]
+    assert f"damaged rows that only explain were dropped ({case.split(':')[0]}: " in said
+    assert said.endswith(f"every count is kept; the store as it was is kept as {copy.name}")
+    take(one, 1, 901, 1001, error=True)  # all but the last were counted before
+    one.finish(NOW)
+    one.store.close()
+    again = keeper(tmp_path)
+    assert (count(again), again.notices) == (Count(900, 101), one.notices)
+    again.store.close()
+    assert {path.name for path in tmp_path.iterdir()} == {FILE_NAME, copy.name}
+
+
+def test_other_explanations_stay(tmp_path: Path) -> None:
+    """Of the bad events only the damaged one is gone, from every series that showed it."""
+    explained(tmp_path)
+    one = keeper(tmp_path)
+    before = [len(status.failing) for status in one.engine.tick(NOW).statuses]
+    one.store.close()
+    alter(tmp_path / FILE_NAME, EXPLANATIONS["evidence"])
+    again = keeper(tmp_path)
+    snapshot = again.engine.tick(NOW)
+    after = [len(status.failing) for status in snapshot.statuses]
+    assert after[0] == before[0] - 1 > 0
+    assert 1 <= sum(before) - sum(after) <= 2
+    assert [one.text for one in snapshot.annotations] == ["v1"]
+    again.store.close()
+
+
+def test_a_damaged_count_beside_a_damaged_explanation_is_no_count(tmp_path: Path) -> None:
+    """Where a count is damaged too, the store is moved aside as a whole."""
+    explained(tmp_path)
+    alter(tmp_path / FILE_NAME, EXPLANATIONS["looks"])
+    served_later(tmp_path / FILE_NAME)
+    one = keeper(tmp_path)
+    assert (count(one), len(one.notices)) == (Count(0, 0), 1)
+    assert "a row of served was damaged" in one.notices[0][1]
+    one.store.close()
+
+
+def test_slos_come_back_with_their_counts_beside_damaged_evidence(tmp_path: Path) -> None:
+    """A reload that brings an SLO back brings all of its counts, and those bad events that can be read."""
+    explained(tmp_path)
+    one = Keeper(tmp_path, SLOS[1:], NOW)
+    one.store.close()
+    one = DroppingKeeper(tmp_path, SLOS[1:], NOW)
+    assert isinstance(one.store, Bending)
+    one.store.bend()
+    one.reload(SLOS, NOW)
+    assert (count(one), one.is_damaged) == (Count(900, 100), False)
+    one.store.close()
 
 
 def test_a_log_without_its_store_is_moved_aside(tmp_path: Path) -> None:
@@ -206,6 +309,20 @@ def test_a_store_that_is_in_use_is_not_moved_aside(tmp_path: Path) -> None:
     take(one, 1)
     one.store.close()
     assert [path.name for path in tmp_path.iterdir()] == [FILE_NAME]
+
+
+class Bending(Store):
+    """A store of which one bad event can be damaged while it is in use."""
+
+    def bend(self) -> None:
+        """Damage the newest bad event."""
+        self._db.execute("UPDATE evidence SET seal = seal + 1 WHERE number = (SELECT max(number) FROM evidence)")
+
+
+class DroppingKeeper(Keeper):
+    """A keeper of such a store."""
+
+    store_type = Bending
 
 
 class Fragile(Store):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import queue
+import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from sloburn.sli.engine import Engine
 from sloburn.sli.status import Snapshot
 from sloburn.slo.alerting import AlertState
 from sloburn.slo.budget import Count
+from tests.processor import wait_until
 from tests.promises import span_slo
 from tests.sli.harness import NOW
 from tests.telemetry import SpanSpec, trace_request
@@ -38,12 +40,19 @@ class FullDisk(Store):
 
     def damage(self) -> None:
         """Overwrite everything behind the first page, and let SQLite forget what it remembers of it."""
-        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        wait_until(self._is_checkpointed, "the pipeline reads nothing for a moment")
         with self._path.open("r+b") as file:
             file.seek(4096)
             file.write(b"\xa5" * (self._path.stat().st_size - 4096))
         self._db.execute("PRAGMA cache_size=0").fetchall()
         self._db.execute("PRAGMA shrink_memory").fetchall()
+
+    def _is_checkpointed(self) -> bool:
+        try:
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        except sqlite3.OperationalError:
+            return False
+        return True
 
     def protect(self, *, on: bool) -> None:
         """Let nothing be written at all, or anything again."""

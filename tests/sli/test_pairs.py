@@ -15,7 +15,7 @@ from sloburn.otlp.decode import decode
 from sloburn.otlp.signal import Encoding, Signal
 from sloburn.server.recovery import restore
 from sloburn.server.storage import Store
-from sloburn.sli.account import GRACE_NS, MAX_HELD, Account
+from sloburn.sli.account import GRACE_NS, MAX_HELD, MAX_WAITING, Account
 from sloburn.sli.commit import Commit
 from sloburn.sli.engine import Engine
 from sloburn.slo.budget import Count
@@ -198,6 +198,100 @@ def test_counters_of_different_senders(part: str) -> None:
     count = bench.status().lifetime
     assert count.bad + count.good in (250, 250 - 60)  # the last total may still wait
     assert (count.bad if part == "failed" else count.good) == 4
+
+
+def delta_of(sender: int, name: str, value: int, at: int) -> ExportMetricsServiceRequest:
+    """Return a request of one sender with what one counter counted in the second before `at`, seconds after NOW."""
+    one = point(value, at, start=NOW + (at - 1) * SECOND)
+    return of_sender(metric_request(name, [one], temporality=DELTA), sender)
+
+
+@pytest.mark.parametrize("part", ["failed", "done"])
+def test_a_part_that_comes_once(part: str) -> None:
+    """A sender that tells one part and is silent ever after is heard as soon as others are the grace past it."""
+    bench = Bench(BAD_TOTAL if part == "failed" else GOOD_TOTAL)
+    for at in range(0, 610, 10):
+        bench.now = NOW + at * SECOND
+        bench.metrics(delta_of(1, "started", 100, at))
+        if at == 0:
+            bench.metrics(delta_of(2, part, 9, 1))
+        if at == (60 if part == "failed" else 120):
+            lifetime = bench.status().lifetime
+            assert (lifetime.bad if part == "failed" else lifetime.good) == 9
+    status = bench.status()
+    assert (status.lifetime.bad if part == "failed" else status.lifetime.good) == 9
+    assert status.lifetime.total >= (6100 if part == "failed" else 4900)
+    assert status.notes == ()
+
+
+def test_a_total_that_comes_once() -> None:
+    """The same for the sender of the total, beside one that sends the good events only."""
+    bench = Bench(GOOD_TOTAL)
+    bench.metrics(delta_of(1, "started", 100, 0))
+    for at in range(0, 100, 10):
+        bench.metrics(delta_of(2, "done", 5, at))
+    assert bench.status().lifetime == Count(good=5, bad=95)
+
+
+def test_a_part_that_comes_once_beside_a_sender_of_both() -> None:
+    """Whoever sends both counters settles what waited for nobody."""
+    bench = Bench(BAD_TOTAL)
+    bench.metrics(delta_of(2, "failed", 9, 0))
+    for at in range(0, 100, 10):
+        bench.metrics(delta_of(1, "started", 100, at), delta_of(1, "failed", 1, at))
+    assert bench.status().lifetime == Count(good=981, bad=19)
+
+
+def test_a_note_goes_when_the_part_arrives() -> None:
+    """That a part never came is told until it comes, from whomever, and no longer."""
+    bench = Bench(BAD_TOTAL)
+    bench.now += MINUTE
+    bench.metrics(delta_of(1, "started", 100, 0))
+    assert bench.status().notes == ("a sender of started sent no failed yet: all its events count as good",)
+    bench.metrics(delta_of(2, "failed", 9, 1))
+    bench.metrics(delta_of(1, "started", 100, 10))
+    assert bench.status().notes == ()
+
+
+def test_a_group_that_counts_nothing_is_no_group() -> None:
+    """Counters that start at zero open no group before its first event."""
+    bench = Bench(slo("{bad: failed, total: started}", "[queue]"))
+    bench.metrics(together(("started", point(0, 0, queue="a")), ("failed", point(0, 0, queue="a"))))
+    assert bench.snapshot().statuses == ()
+
+
+def test_senders_that_wait_are_bounded() -> None:
+    """Only so many senders are remembered whose events wait; those of one more do not wait, and no event is lost."""
+    bench = Bench(BAD_TOTAL)
+    for sender in range(MAX_WAITING + 2):
+        bench.metrics(delta_of(sender, "failed", 1, 0))
+    bench.metrics(delta_of(-1, "started", 5000, 0))
+    assert bench.status().lifetime == Count(good=4998, bad=2)
+    bench.metrics(delta_of(-1, "started", 5000, 70))
+    assert bench.status().lifetime == Count(good=10_000 - MAX_WAITING - 2, bad=MAX_WAITING + 2)
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data(), parts=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 20)), max_size=8))
+def test_senders_of_one_side_are_heard_once_over_kills(
+    data: st.DataObject, parts: list[tuple[int, int]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Senders of bad events that speak now and then, requests repeated, kills: every bad event counts exactly once."""
+    life = Life(tmp_path_factory.mktemp("senders"), BAD_TOTAL)
+    for number in range(len(parts) + 8):
+        at = number * 20
+        bodies = [delta_of(9, "started", 1000, at)]
+        bodies += [delta_of(sender, "failed", events, at) for sender, events in parts[number : number + 1]]
+        for request in bodies:
+            body = request.SerializeToString()
+            for _ in range(data.draw(st.integers(1, 2), label="times")):
+                life.send(body, NOW + at * SECOND)
+            if data.draw(st.integers(0, 3), label="kill") == 0:
+                life.kill()
+        assert life.count(NOW + at * SECOND).bad <= sum(events for _, events in parts[: number + 1])
+    bad = sum(events for _, events in parts)
+    assert life.count(NOW + at * SECOND) == Count(1000 * (len(parts) + 8) - bad, bad)
+    life.store.close()
 
 
 def test_an_account_is_bounded() -> None:

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from itertools import permutations
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
 from sloburn.duration import DAY, HOUR, MINUTE, SECOND
+from sloburn.server.records import read_stream, write_stream
+from sloburn.sli.temporality import MAX_INTERVALS, StreamState
 from sloburn.slo.budget import Count
 from sloburn.slo.model import Match, Op, Source
 from tests.promises import CODE_5XX, metric_slo
@@ -89,6 +96,87 @@ def test_delta_points_add_up() -> None:
     assert bench.count() == Count(good=15)
 
 
+def delta(value: int, begin: int, end: int) -> ExportMetricsServiceRequest:
+    """Return a request with one delta point; times are seconds after NOW."""
+    return metric_request("jobs", [counter(value, end, start=NOW + begin * SECOND)], temporality=DELTA)
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+def test_delta_points_count_in_any_order(order: tuple[int, ...]) -> None:
+    """Intervals that do not overlap count once each, at their own time, however they and their copies arrive."""
+    bench = counter_bench()
+    requests = [delta(500, 0, 1), delta(7, 1, 2), delta(1, 2, 3)]
+    for place in (*order, *order):
+        assert bench.metrics(requests[place]) == []
+    assert bench.count() == Count(good=508)
+    assert bench.items() == {("metrics", "counted"): 3, ("metrics", "duplicate"): 3}
+
+
+def test_what_is_too_old_to_be_told_from_a_copy_is_refused_aloud() -> None:
+    """Once the memory of a stream is full, what is older than it is refused by its reason; within it nothing is."""
+    bench = counter_bench()
+    for at in range(2 * MAX_INTERVALS, 0, -2):
+        bench.metrics(delta(1, at, at + 1))
+    fates = [bench.metrics(delta(1, begin, begin + 1)) for begin in (0, 0, 5, 2, 6)]
+    assert fates == [[], ["out of order"], [], ["out of order"], []]
+    assert bench.status().lifetime == Count(good=MAX_INTERVALS + 2)
+    assert bench.items()["metrics", "out of order"] == 2
+
+
+def test_late_delta_points_that_may_be_counted_are_refused_aloud() -> None:
+    """An interval that overlaps one that was counted, or that has no beginning, is not proven to be new."""
+    bench = counter_bench()
+    bench.metrics(delta(7, 1, 3))
+    late = [delta(1, 0, 2), delta(1, 2, 3), delta(1, 2, 2)]
+    assert [bench.metrics(request) for request in late] == [["out of order"]] * 3
+    assert (bench.metrics(delta(2, 3, 4)), bench.count()) == ([], Count(good=9))
+
+
+def test_the_memory_of_a_delta_stream_is_stored() -> None:
+    """What was counted is known after a restart, and a state of an earlier version is the newest interval."""
+    bench = counter_bench()
+    for begin in (4, 2):
+        bench.metrics(delta(5, begin, begin + 1))
+    stored = {key: read_stream(write_stream(state)) for key, state in bench.engine.streams.items()}
+    assert stored == bench.engine.streams
+    bench.engine.streams.update(stored)
+    bench.metrics(delta(5, 2, 3))
+    bench.metrics(delta(5, 3, 4))
+    assert bench.count() == Count(good=15)
+    old = StreamState(start_unix_nano=NOW + 4 * SECOND, time_unix_nano=NOW + 5 * SECOND, bounds=(), values=(5,))
+    bench.engine.streams.update(dict.fromkeys(stored, read_stream(write_stream(old))))
+    fates = [bench.metrics(delta(5, begin, begin + 1)) for begin in (4, 3, 5)]
+    assert (fates, bench.count()) == ([[], ["out of order"], []], Count(good=20))
+
+
+def test_a_stream_that_turns_cumulative_tells_nothing_twice() -> None:
+    """After deltas, the first cumulative point of a stream that began before them is a base line."""
+    bench = counter_bench()
+    bench.metrics(delta(5, 0, 1))
+    for value, at in ((5, 2), (7, 3)):
+        bench.metrics(metric_request("jobs", [counter(value, at)]))
+    assert bench.count() == Count(good=7)
+
+
+delta_arrivals = st.lists(st.tuples(st.integers(0, 40), st.integers(1, 3)), max_size=80)
+
+
+@settings(max_examples=40, deadline=None)
+@given(delta_arrivals)
+def test_no_delta_point_is_lost_or_doubled_in_silence(arrivals: list[tuple[int, int]]) -> None:
+    """Whatever comes in whatever order: each interval counts at most once, and what never counted was refused."""
+    bench = counter_bench()
+    counted: set[tuple[int, int]] = set()
+    for begin, length in arrivals:
+        before, interval = bench.items()["metrics", "counted"], (begin * 3, begin * 3 + length)
+        told = bench.metrics(delta(1, *interval))
+        did_count = bench.items()["metrics", "counted"] > before
+        assert not (did_count and interval in counted)
+        counted.update([interval] * did_count)
+        assert told or interval in counted
+    assert bench.status().lifetime == Count(good=len(counted))
+
+
 def test_attributes_make_streams_of_their_own() -> None:
     """Points of one metric with other attributes, or from another instance, are other streams."""
     bench = counter_bench()
@@ -126,6 +214,7 @@ def test_a_threshold_that_is_no_bound_is_refused_in_words() -> None:
 def test_notes_are_bounded() -> None:
     """A sender that names its unit anew in each point cannot fill memory with notes."""
     bench = Bench(metric_slo(threshold="0.25"))
+    bench.now += MINUTE
     for at in range(50):
         bench.metrics(metric_request(DURATION, [histogram((5, 3, 2, 1), at)], unit=f"u{at}"))
     assert len(bench.status().notes) == 20

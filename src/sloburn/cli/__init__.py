@@ -97,7 +97,10 @@ def _add_validate(commands: _Commands[argparse.ArgumentParser]) -> None:
 
 
 def _add_audit(commands: _Commands[argparse.ArgumentParser]) -> None:
-    text = "Check what `get_audit_logger` wrote: every edit, removal, swap and cut is found and named with its line."
+    text = (
+        "Check what `get_audit_logger` wrote: every edit, removal and swap is found and named with its line. "
+        "Lines that are missing at the end are found with --anchor only."
+    )
     parser = commands.add_parser("audit", help="verify an audit trail", description=text)
     tasks = parser.add_subparsers(metavar="TASK", required=True)
     check = tasks.add_parser("verify", help="check a trail; exit status 1 when it is not intact")

@@ -11,6 +11,8 @@ from sloburn.errors import ConfigError, SloburnError
 from sloburn.sdk.audit import read_key
 from sloburn.sdk.audit_chain import Head, Verification, read_head, verify
 
+_OPEN = "has no end: lines may be missing there, or its process still runs or was killed"
+
 
 def run(given: argparse.Namespace) -> int:
     """Verify a trail and say what is wrong, or print its heads.
@@ -29,7 +31,11 @@ def run(given: argparse.Namespace) -> int:
         return int(bool(found.problems))
     _refuse(found)
     for name, chain in found.chains.items():
-        end = "ended" if chain.is_closed else "has no end: its process still runs or was killed"
+        end = (
+            "ended"
+            if chain.is_closed
+            else "has no end: lines may be missing there, or its process still runs or was killed"
+        )
         print(f"chain {name}: {chain.head.sequence} records, {end}")
     print(f"{found.records} records are intact")
     return 0

@@ -86,6 +86,7 @@ def head_document(status: SloStatus, time_scale: int) -> Document:
         "early": None if status.early is None else _early(status.early),
         "incomplete": None if status.incomplete is None else _incomplete(status.incomplete, time_scale),
         "notes": list(status.notes),
+        "clock_lead_seconds": (status.clock_lead_ns / SECOND) or None,
     }
 
 

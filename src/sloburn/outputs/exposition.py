@@ -87,6 +87,7 @@ class _Families(Collector):
             yield from _slo_families(self.snapshot.statuses)
             yield _items(self.snapshot)
             yield from [_lost(self.snapshot)] if self.snapshot.lost else []
+            yield from [_leads(self.snapshot)] if self.snapshot.clock_leads else []
         yield from _tally_families(self.tally_samples)
 
 
@@ -224,6 +225,17 @@ def _lost(snapshot: Snapshot) -> Metric:
     )
     for labels, count in sorted(snapshot.lost.items()):
         family.add_metric([clean(label) for label in labels], count)
+    return family
+
+
+def _leads(snapshot: Snapshot) -> Metric:
+    family = GaugeMetricFamily(
+        naming.SENDER_CLOCK_LEAD_SECONDS,
+        "How far a service's clock was ahead of ours in the last minutes; absent below a few seconds.",
+        labels=(naming.LABEL_SERVICE,),
+    )
+    for service, lead_ns in sorted(snapshot.clock_leads.items()):
+        family.add_metric([clean(service)], lead_ns / SECOND)
     return family
 
 

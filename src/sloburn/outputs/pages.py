@@ -15,8 +15,12 @@ from sloburn.outputs.detail import detail_of
 from sloburn.outputs.exposition import installed_version
 from sloburn.outputs.rows import Row, list_rows
 from sloburn.outputs.standing import Standing, Summary, summarize
-from sloburn.outputs.wording import clean, clock_text, iso_text, window_text
+from sloburn.outputs.wording import clean, clip, clock_text, iso_text, window_text
+from sloburn.sli.leads import lead_note
 from sloburn.sli.status import SloStatus, Snapshot
+
+_MOST_LEADS = 3
+_NAME_LIMIT = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,8 +107,17 @@ class Pages:
         summary = summarize(snapshot)
         values |= {"at": snapshot.at_unix_nano, "time_scale": snapshot.time_scale, "summary": summary}
         values["notices"] = snapshot.notices
+        values["leads"] = lead_lines(snapshot)
         html = template.render(values | {"mood": mood(summary), "trace_href": self.trace_href})
         return clean(html).encode()
+
+
+def lead_lines(snapshot: Snapshot) -> tuple[str, ...]:
+    """Say whose clocks are ahead, those that are most first; only so many have room above a page."""
+    leads = sorted(snapshot.clock_leads.items(), key=lambda one: (-one[1], one[0]))
+    told = [lead_note(clip(service, _NAME_LIMIT), lead_ns) for service, lead_ns in leads[:_MOST_LEADS]]
+    more = len(leads) - len(told)
+    return (*told, f"and of {more} more, see /metrics") if more else tuple(told)
 
 
 def mood(summary: Summary) -> Standing:

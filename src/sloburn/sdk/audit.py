@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import logging
 import os
+import stat
 import threading
 import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from opentelemetry import trace
 
@@ -71,7 +72,10 @@ class AuditFile:
         Raises:
             OSError: It cannot be written as a whole.
         """
-        data = (line + "\n").encode("utf-8", "surrogatepass")
+        data = line.encode() + b"\n"
+        if self._tail(1) not in (b"", b"\n"):
+            # Somebody's record was torn by a crash: it must not take this one along.
+            data = b"\n" + data
         self._path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -85,13 +89,19 @@ class AuditFile:
 
     def newest(self) -> str:
         """Return the newest record's head as text; empty when there is none."""
-        try:
-            with self._path.open("rb") as file:
-                file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
-                lines = file.read().splitlines()
-        except OSError:
-            return ""
+        lines = self._tail(_TAIL_BYTES).splitlines()
         return next((head for head in map(_head_of, reversed(lines)) if head), "")
+
+    def _tail(self, most: int) -> bytes:
+        """Return the last bytes of the file; nothing of what is no file and would be read for ever."""
+        try:
+            if not stat.S_ISREG(self._path.stat().st_mode):
+                return b""
+            with self._path.open("rb") as file:
+                file.seek(max(0, file.seek(0, os.SEEK_END) - most))
+                return file.read(most)
+        except OSError:
+            return b""
 
 
 def _new_head() -> Head:
@@ -100,6 +110,8 @@ def _new_head() -> Head:
 
 class AuditLogger:
     """Writes audit records. Never raises, and says whether a record was written.
+
+    A host may keep it from before `init_telemetry` on: where it writes is changed in place.
 
     Args:
         trail: The file; None when there is none.
@@ -120,13 +132,30 @@ class AuditLogger:
         service_name: str,
         clock: Clock | None = None,
     ) -> None:
-        self._trail = trail
-        self._emitter = emitter
-        self._key = key
-        self._service_name = service_name
         self._clock = clock or SystemClock()
         self.lost = 0
         self._begin()
+        self.move(trail=trail, emitter=emitter, key=key, service_name=service_name)
+
+    def move(self, *, trail: Trail | None, emitter: LogEmitter | None, key: bytes, service_name: str) -> None:
+        """End the chain and write elsewhere from now on.
+
+        Args:
+            trail: The file; None when there is none.
+            emitter: Exports records too; None when logs are not exported.
+            key: Makes the chain unforgeable; empty for a plain hash chain.
+            service_name: Stands in every record.
+        """
+        # A record that another thread writes stays whole; a signal handler that interrupts one does not wait for ever.
+        is_mine = self._process == os.getpid() and self._lock.acquire(timeout=_WAITING_SECONDS)
+        try:
+            if is_mine:
+                self._end()
+            self._trail, self._emitter, self._key, self._service_name = trail, emitter, key, service_name
+            self._head, self._has_said_nowhere = _new_head(), False
+        finally:
+            if is_mine:
+                self._lock.release()
 
     @property
     def head(self) -> Head:
@@ -149,6 +178,8 @@ class AuditLogger:
         """
         try:
             fields: dict[str, object] = {"action": action, "actor": actor, "target": target, "result": result}
+            if self._trail is None and self._emitter is None:
+                return self._refuse()
             if details:
                 fields["details"] = {key: _plain(value) for key, value in details.items()}
             return self._write(redact_attributes(fields))
@@ -164,13 +195,29 @@ class AuditLogger:
         if not self._head.sequence or self._process != os.getpid() or not self._lock.acquire(timeout=_CLOSING_SECONDS):
             return
         try:
+            self._end()
+        finally:
+            self._lock.release()
+
+    def _end(self) -> None:
+        if not self._head.sequence:
+            return
+        try:
             closed = {"action": CLOSED, "actor": "sloburn", "target": f"chain:{self._head.chain}"}
             self._append(closed | {"result": "success"})
             self._head = _new_head()
         except Exception as error:
             self._lose(error)
-        finally:
-            self._lock.release()
+
+    def _refuse(self) -> bool:
+        self.lost += 1
+        if not self._has_said_nowhere:
+            self._has_said_nowhere = True
+            logger.warning(
+                "audit records are lost: there is no audit file and no export; call init_telemetry(audit_file=...) "
+                "before the first record"
+            )
+        return False
 
     def _lose(self, error: Exception) -> None:
         self.lost += 1
@@ -204,7 +251,7 @@ class AuditLogger:
         self._head = head
         if self._emitter is not None:
             self._export(fields, head, unix_nano)
-        return self._trail is not None or self._emitter is not None
+        return True
 
     def _context(self) -> dict[str, object]:
         span = trace.get_current_span().get_span_context()
@@ -224,13 +271,13 @@ class AuditLogger:
 
 
 class _Process:
-    """The audit logger of this process; before `init_telemetry` one that writes nowhere and says so."""
+    """The audit logger of this process; before `init_telemetry` it writes nowhere and says so."""
 
-    audit = AuditLogger(trail=None, emitter=None, service_name="unknown_service")
+    audit: Final = AuditLogger(trail=None, emitter=None, service_name="unknown_service")
 
 
 def get_audit_logger() -> AuditLogger:
-    """Return this process's audit logger; `init_telemetry(audit_file=...)` says where it writes."""
+    """Return this process's audit logger, always the same; `init_telemetry(audit_file=...)` says where it writes."""
     return _Process.audit
 
 
@@ -240,11 +287,10 @@ def close_audit() -> None:
 
 
 def configure_audit(settings: AuditSettings, service_name: str, emitter: LogEmitter | None) -> AuditLogger:
-    """Set up this process's audit logger; one that wrote elsewhere ends its chain.
+    """Set up this process's audit logger; if it wrote elsewhere, it ends its chain there.
 
     A key file that cannot be read leaves no audit logger that pretends to have a key: records are refused.
     """
-    _Process.audit.close()
     trail = AuditFile(settings.file, is_synced=settings.is_synced) if settings.file else None
     key = b""
     if settings.key_file:
@@ -253,7 +299,7 @@ def configure_audit(settings: AuditSettings, service_name: str, emitter: LogEmit
         except OSError as error:
             logger.warning("audit records are refused: %s cannot be read: %s", settings.key_file, error.strerror)
             trail, emitter = None, None
-    _Process.audit = AuditLogger(trail=trail, emitter=emitter, key=key, service_name=service_name)
+    _Process.audit.move(trail=trail, emitter=emitter, key=key, service_name=service_name)
     return _Process.audit
 
 
@@ -284,5 +330,5 @@ def _head_of(line: bytes) -> str:
     try:
         record = json.loads(line)
         return str(read_head(f"{record['chain']}:{record['sequence']}:{record['hash']}"))
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return ""

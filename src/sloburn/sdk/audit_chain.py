@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -19,7 +20,8 @@ GENESIS = "0" * 64
 OPENED, CLOSED = "audit.chain.opened", "audit.chain.closed"
 _FIELD = ', "hash": "'
 _TAIL = len(_FIELD) + 64 + len('"}')
-_encode = json.JSONEncoder(ensure_ascii=False, default=str).encode
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=str).encode
+_encode_safely = json.JSONEncoder(ensure_ascii=True, allow_nan=False, default=str).encode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,9 +64,30 @@ def seal(head: Head, fields: Mapping[str, object], key: bytes) -> tuple[str, Hea
     """Return the next line of a chain, and the chain's new head."""
     sequence = head.sequence + 1
     record = {"chain": head.chain, "sequence": sequence, "previous": head.digest, **fields}
-    body = _encode(record)[:-1]
-    digest = digest_of(body.encode("utf-8", "surrogatepass"), key)
+    body = _as_json(record)[:-1]
+    digest = digest_of(body.encode(), key)
     return f'{body}{_FIELD}{digest}"}}', Head(chain=head.chain, sequence=sequence, digest=digest)
+
+
+def _as_json(record: Mapping[str, object]) -> str:
+    """Encode a record so that every reader of UTF-8 and JSON can read it.
+
+    Half a surrogate pair is written as an escape, and a number that JSON has not, such as NaN, as text.
+    """
+    try:
+        text = _encode(record)
+        text.encode()
+    except ValueError:
+        return _encode_safely(_finite(record))
+    return text
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {_finite(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 @dataclass(slots=True, kw_only=True)
@@ -99,6 +122,8 @@ class Verification:
 def verify(lines: Iterable[tuple[str, bytes]], key: bytes = b"", anchors: Iterable[Head] = ()) -> Verification:
     """Check a trail: nothing edited, removed, reordered, repeated, or, as far as anchors say, cut off.
 
+    An empty line is none: a writer begins with one when it finds a torn record before its own.
+
     Args:
         lines: Every line with its place, for instance ``audit.jsonl:7``, in the order of writing.
         key: The chain's key, empty when it has none.
@@ -108,7 +133,10 @@ def verify(lines: Iterable[tuple[str, bytes]], key: bytes = b"", anchors: Iterab
     for place, line in lines:
         check.line(place, line)
     check.anchors(anchors)
-    return check.found
+    found = check.found
+    if not found.records and not found.problems:
+        found.problems.append("there is no record: the trail was emptied, or nothing was ever recorded")
+    return found
 
 
 class _Check:
@@ -125,6 +153,8 @@ class _Check:
 
     def line(self, place: str, line: bytes) -> None:
         """Check one line against its hash and against the line before it in its chain."""
+        if not line:
+            return
         record, digest = self._read(line)
         if record is None:
             self.found.problems.append(f"{place}: {digest}")
@@ -149,7 +179,7 @@ class _Check:
         body, tail = line[:-_TAIL], line[-_TAIL:].decode("utf-8", "replace")
         try:
             record = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             return None, "is not a record: torn or edited"
         if not isinstance(record, dict) or not tail.startswith(_FIELD) or not tail.endswith('"}'):
             return None, "is not a record: torn or edited"
@@ -176,7 +206,12 @@ class _Check:
         noted = record.get("after")
         if record.get("action") != OPENED or not isinstance(noted, str) or not noted:
             return
-        if read_head(noted) not in self._seen:
+        try:
+            head = read_head(noted)
+        except ValueError:
+            self.found.problems.append(f"{place}: names no record that it was written after: forged")
+            return
+        if head not in self._seen:
             chain = noted.partition(":")[0]
             self.found.problems.append(f"{place}: was written after a record of chain {chain} that is not there")
 

@@ -8,6 +8,7 @@ https://opentelemetry.io/docs/specs/otel/metrics/sdk/#explicit-bucket-histogram-
 
 from __future__ import annotations
 
+import logging
 import math
 import threading
 import time
@@ -15,6 +16,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 
 from opentelemetry import metrics, trace
+from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.context import Context
 from opentelemetry.sdk.metrics import Exemplar
 from opentelemetry.sdk.metrics.export import (
@@ -31,9 +33,14 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext
 from opentelemetry.util.types import AnyValue, Attributes
 
+from sloburn.sdk.exporters import wire
 from sloburn.sdk.limits import ExemplarFilter
 from sloburn.sdk.prometheus.series import DEFAULT_BOUNDARIES
 
+logger = logging.getLogger("sloburn")
+
+# Every whole number up to here is a float too.
+_MOST_WHOLE = 2**53
 # The specification's default, and what an instrument says beyond it.
 _MOST_POINTS = 2000
 _OVERFLOW: Mapping[str, AnyValue] = {"otel.metric.overflow": True}
@@ -82,10 +89,18 @@ class LeanHistogram(metrics.Histogram):
 
     def record(self, amount: float, attributes: Attributes = None, context: Context | None = None) -> None:
         """Record a value; one that is negative, infinite or no number is refused by the SDK in its words."""
+        kind: type = type(amount)
+        if kind is not float and (kind is not int or not 0 <= amount <= _MOST_WHOLE):
+            # A Decimal cannot be added to a float, and 10**400 could be added and never be sent.
+            amount = _number(amount)
         if not 0 <= amount < math.inf:
             self._real.record(amount, attributes, context)
             return
-        point = self._point_of(attributes)
+        try:
+            point = self._point_of(attributes)
+        except Exception as error:  # what a host passes may fail in any way when it is looked at
+            _say("a value was left out: its attributes cannot be read", error)
+            return
         bucket = bisect_left(self._bounds, amount)
         with self._lock:
             point.counts[bucket] += 1
@@ -109,13 +124,16 @@ class LeanHistogram(metrics.Histogram):
             return self._known.get(hashable) or self._open(hashable)
 
     def _open(self, key: _Key) -> _Point:
+        # Outside the lock: cleaning warns, and whoever takes the host's warnings may record them here.
+        attributes = _cleaned(key)
+        unique = frozenset((name, _hashable(value)) for name, value in attributes.items())
         with self._lock:
-            point = self._points.get(frozenset(key))
+            point = self._points.get(unique)
             if point is None and len(self._points) >= _MOST_POINTS:
                 # Not remembered by its key: those have no end.
                 return self._begin(frozenset(_OVERFLOW.items()), _OVERFLOW)
             if point is None:
-                point = self._begin(frozenset(key), dict(key))
+                point = self._begin(unique, attributes)
             if len(self._known) < 4 * _MOST_POINTS:
                 self._known[key] = point
             return point
@@ -157,6 +175,37 @@ class LeanHistogram(metrics.Histogram):
 def _exemplar(amount: float, at: int, span: SpanContext) -> Exemplar:
     span_id, trace_id = (span.span_id, span.trace_id) if span.is_valid else (None, None)
     return Exemplar({}, amount, at, span_id, trace_id)
+
+
+def _number(amount: object) -> float:
+    """Return a value as a float; what is too big becomes infinite, what is no number becomes one that says so."""
+    try:
+        # Text that looks like a number is a mistake, which float() would forgive.
+        return math.nan if isinstance(amount, str | bytes | bytearray) else float(amount)  # type: ignore[arg-type]
+    except OverflowError:
+        return math.inf
+    except Exception:
+        return math.nan
+
+
+def _cleaned(key: _Key) -> dict[str, AnyValue]:
+    """Return attributes as the SDK would, with its warnings, without those that cannot be encoded all the same."""
+    cleaned = BoundedAttributes(attributes=dict(key))
+    return {name: value for name, value in cleaned.items() if _can_be_sent(name, value)}
+
+
+def _can_be_sent(name: str, value: AnyValue) -> bool:
+    try:
+        wire.attributes(b"", {name: value})
+    except Exception as error:
+        _say("an attribute was left out: its value cannot be encoded", error)
+        return False
+    return True
+
+
+def _say(what: str, error: Exception) -> None:
+    """Warn without the value, which may be a secret or fail to be text."""
+    logger.warning("histogram: %s: %s", what, type(error).__name__)
 
 
 def _hashable(value: AnyValue) -> AnyValue:

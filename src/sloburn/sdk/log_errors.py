@@ -12,6 +12,9 @@ _MOST_CAUSES = 5
 _LONGEST_STACKTRACE = 16_384
 _LONGEST_MESSAGE = 4096
 
+# Where an exception carries the ids of the request that it has left, in texts, so that it can still be pickled.
+_IDS = "_sloburn_ids"
+
 Fields = dict[str, object]
 
 
@@ -24,6 +27,23 @@ def take_error(event: MutableMapping[str, object]) -> BaseException | None:
         return info
     error = info[1] if isinstance(info, tuple) and len(info) == 3 else sys.exc_info()[1]
     return error if isinstance(error, BaseException) else None
+
+
+def remember_ids(error: BaseException, ids: dict[str, str]) -> None:
+    """Let an exception carry the ids of the request that it leaves: its server logs it when the request is over.
+
+    On the exception itself, as built-in ones cannot be referenced weakly. Never raises.
+    """
+    try:
+        vars(error)[_IDS] = ids
+    except Exception:
+        return
+
+
+def remembered_ids(error: BaseException | None) -> dict[str, str]:
+    """Return the ids that an exception carries; none when it left no request."""
+    ids = None if error is None else vars(error).get(_IDS)
+    return ids if isinstance(ids, dict) else {}
 
 
 def error_head(error: BaseException, clean: Callable[[str], str]) -> Fields:

@@ -10,17 +10,18 @@ import json
 import logging
 import time
 import traceback
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
 
 import structlog
-from opentelemetry import baggage, trace
+from opentelemetry import baggage, context, trace
 from structlog.typing import EventDict, WrappedLogger
 
 from sloburn.sdk.log_context import REQUEST_ID, REQUEST_ID_BAGGAGE
-from sloburn.sdk.log_errors import Fields, error_frames, error_head, stacktrace, take_error
+from sloburn.sdk.log_errors import Fields, error_frames, error_head, remembered_ids, stacktrace, take_error
 from sloburn.sdk.log_files import LineFile, write_line
 from sloburn.sdk.log_levels import word
 from sloburn.sdk.redaction import Redactor
@@ -31,6 +32,7 @@ _ACCESS_FIELDS = (
     "client.address", "http.request.method", "url.path", "network.protocol.version", "http.response.status_code",
 )  # fmt: skip
 _MOST_CALLERS = 40
+_HERE = nullcontext()
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(", ", ": ")).encode
 
 
@@ -108,6 +110,8 @@ class EventFinisher:
         self.sinks.redactor.clean(event)
         for key in ("timestamp", "trace_id", "span_id", "service.name"):
             event.pop(key, None)
+        if error is not None and REQUEST_ID in (ids := self._ids(event, error)):
+            event[REQUEST_ID] = ids[REQUEST_ID]
         self._export(level, name, event.pop("event", ""), event, error, time.time_ns())
 
     def _finish(self, event: EventDict) -> str:
@@ -120,7 +124,7 @@ class EventFinisher:
         unix_nano = time.time_ns()
         body = event.pop("event", "")
         head = {"timestamp": event.pop("timestamp", None) or self._timestamp(unix_nano), "level": level, "logger": name}
-        ids = self._ids(event)
+        ids = self._ids(event, error)
         if REQUEST_ID in ids:
             event[REQUEST_ID] = ids.pop(REQUEST_ID)
         self._export(level, name, body, event, error, unix_nano)
@@ -150,10 +154,14 @@ class EventFinisher:
             clean = self.sinks.redactor.text
             attributes |= error_head(error, clean)
             attributes["exception.stacktrace"] = stacktrace(error, clean)
-        emitter.emit(logger=name, level=level, body=body, attributes=attributes, unix_nano=unix_nano)
+        with _HERE if error is None else _request_of(error):
+            emitter.emit(logger=name, level=level, body=body, attributes=attributes, unix_nano=unix_nano)
 
-    def _ids(self, event: EventDict) -> EventDict:
-        """Return trace id, span id and the request id that came as baggage, as far as there are any."""
+    def _ids(self, event: EventDict, error: BaseException | None = None) -> EventDict:
+        """Return trace id, span id and the request id that came as baggage, as far as there are any.
+
+        Outside of every request those that the exception was raised in.
+        """
         ids: EventDict = {}
         span = trace.get_current_span().get_span_context()
         if span.is_valid:
@@ -162,7 +170,9 @@ class EventFinisher:
         request_id = baggage.get_baggage(REQUEST_ID_BAGGAGE)
         if request_id is not None and REQUEST_ID not in event:
             ids[REQUEST_ID] = str(request_id)
-        return ids
+        if error is None or ids:
+            return ids
+        return {key: value for key, value in remembered_ids(error).items() if key not in event}
 
     def _timestamp(self, unix_nano: int) -> str:
         """Return a time as RFC 3339 with microseconds; the part before them is the same for a second."""
@@ -172,6 +182,21 @@ class EventFinisher:
             text = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
             self._second = (seconds, text)
         return f"{text}.{rest // 1000:06d}Z"
+
+
+@contextmanager
+def _request_of(error: BaseException | None) -> Iterator[None]:
+    """Make the span that an exception has left the current one, where there is none."""
+    ids = remembered_ids(error)
+    if "trace_id" not in ids or trace.get_current_span().get_span_context().is_valid:
+        yield
+        return
+    left = trace.SpanContext(int(ids["trace_id"], 16), int(ids["span_id"], 16), is_remote=False)
+    token = context.attach(trace.set_span_in_context(trace.NonRecordingSpan(left)))
+    try:
+        yield
+    finally:
+        context.detach(token)
 
 
 def _for_people(console: Console, line: Fields, error: BaseException | None, clean: Callable[[str], str]) -> str:
@@ -225,13 +250,22 @@ class RedactingFilter(logging.Filter):
         self._finisher = finisher
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Let every record pass; its message is replaced only when it held a secret."""
+        """Let every record pass; its message is replaced only when it held a secret. Never raises.
+
+        A message that cannot be made is the handler's business, which reports it as Python does.
+        """
+        try:
+            self._redact(record)
+        except Exception:
+            return True
+        return True
+
+    def _redact(self, record: logging.LogRecord) -> None:
         if isinstance(record.msg, str):
             message = record.getMessage()
             cleaned = self._finisher.sinks.redactor.text(message)
             if cleaned != message:
                 record.msg, record.args = cleaned, ()
-        return True
 
 
 def _message_of(record: logging.LogRecord) -> str:

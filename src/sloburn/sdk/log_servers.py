@@ -35,15 +35,27 @@ def _join_all(make_exporter: Callable[[], logging.Handler] | None) -> None:
 
 
 def _take_over(logger: logging.Logger) -> None:
-    """Remove what writes to the standard streams; a file that the host wants written stays.
+    """Let what writes to the standard streams write through the root logger; a file that the host wants stays.
 
-    A logger without handlers that does not propagate was silenced on purpose.
+    In place, as loggers share lists: under gunicorn uvicorn's worker gives `uvicorn.error` the list of
+    `gunicorn.error`, and does so again in each worker. A logger without handlers that does not propagate was silenced
+    on purpose.
     """
-    own = [handler for handler in logger.handlers if _is_standard(handler)]
-    for handler in own:
-        logger.removeHandler(handler)
-    if own:
-        logger.propagate = True
+    handlers = logger.handlers
+    if not any(_is_standard(handler) or isinstance(handler, _ToRoot) for handler in handlers):
+        return
+    kept = [handler for handler in handlers if not _is_standard(handler) and not isinstance(handler, _ToRoot)]
+    handlers[:] = [*kept, _ToRoot()]
+    logger.propagate = False
+
+
+class _ToRoot(logging.NullHandler):
+    """Hands records to the handlers of the root logger, as propagation would."""
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Hand on one record; whoever writes it holds the locks."""
+        logging.getLogger().callHandlers(record)
+        return True
 
 
 def _is_standard(handler: logging.Handler) -> bool:

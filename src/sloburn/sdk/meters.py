@@ -7,6 +7,7 @@ Only public API on both sides. https://github.com/apache/airflow/issues/73147
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
@@ -18,6 +19,8 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.util.types import Attributes
 
 from sloburn.sdk.histograms import Histograms
+
+logger = logging.getLogger("sloburn")
 
 Real = TypeVar("Real", bound=metrics.Instrument)
 Front = Callable[[metrics.Histogram, tuple[str, str, str], Sequence[float] | None], metrics.Histogram]
@@ -40,14 +43,25 @@ class _Shell(Generic[Real]):
         self.real = self._make(meter)
 
 
+def _warn(error: Exception) -> None:
+    """Say that the SDK cannot take a measurement: one of 10**400, or of text, must not stop the host's request."""
+    logger.warning("a measurement was left out: %s", type(error).__name__)
+
+
 class _Counter(_Shell[metrics.Counter], metrics.Counter):
     def add(self, amount: float, attributes: Attributes = None, context: Context | None = None) -> None:
-        self.real.add(amount, attributes, context)
+        try:
+            self.real.add(amount, attributes, context)
+        except Exception as error:
+            _warn(error)
 
 
 class _UpDownCounter(_Shell[metrics.UpDownCounter], metrics.UpDownCounter):
     def add(self, amount: float, attributes: Attributes = None, context: Context | None = None) -> None:
-        self.real.add(amount, attributes, context)
+        try:
+            self.real.add(amount, attributes, context)
+        except Exception as error:
+            _warn(error)
 
 
 class _Histogram(_Shell[metrics.Histogram], metrics.Histogram):
@@ -58,7 +72,10 @@ class _Histogram(_Shell[metrics.Histogram], metrics.Histogram):
 class _Gauge(_Shell[metrics._Gauge], metrics._Gauge):
     # The API exports the synchronous gauge under this name only; it is stable in the specification.
     def set(self, amount: float, attributes: Attributes = None, context: Context | None = None) -> None:
-        self.real.set(amount, attributes, context)
+        try:
+            self.real.set(amount, attributes, context)
+        except Exception as error:
+            _warn(error)
 
 
 class _ObservableCounter(_Shell[metrics.ObservableCounter], metrics.ObservableCounter):
@@ -103,6 +120,12 @@ class ForkSafeMeter(metrics.Meter):
         self._front = front
         self._real = get_real()
         self._shells: dict[tuple[str, str, str, str], AnyShell] = {}
+        # A signal handler may make an instrument while it interrupts the making of one.
+        self._making = threading.RLock()
+
+    def after_fork(self) -> None:
+        """Forget a lock that a thread of the parent may have held."""
+        self._making = threading.RLock()
 
     def move(self) -> None:
         """Let every instrument start anew on the provider of the moment."""
@@ -185,12 +208,13 @@ class ForkSafeMeter(metrics.Meter):
 
     def _keep(self, kind: type[ShellT], names: tuple[str, str, str], build: Callable[[], ShellT]) -> ShellT:
         key = (kind.__name__, *names)
-        known = self._shells.get(key)
-        if isinstance(known, kind):
-            return known
-        shell = build()
-        self._shells[key] = shell
-        return shell
+        with self._making:
+            known = self._shells.get(key)
+            if isinstance(known, kind):
+                return known
+            shell = build()
+            self._shells[key] = shell
+            return shell
 
 
 class ForkSafeMeterProvider(metrics.MeterProvider):
@@ -232,6 +256,8 @@ class ForkSafeMeterProvider(metrics.MeterProvider):
     def after_fork(self) -> None:
         """Replace the SDK's provider in a forked child: its counts and its locks belong to the parent."""
         self._lock = threading.Lock()
+        for meter in list(self._meters.values()):
+            meter.after_fork()
         self.renew()
 
     def renew(self) -> None:

@@ -161,8 +161,19 @@ class Redactor:
             if budget.converts:
                 return {str(key): item for key, item in fields.items()}
             return value if all(fields[key] is item for key, item in value.items()) else fields
+        # Only among others: two names of fields alone are no pair.
+        if len(value) == 2 and isinstance(value, (list, tuple)) and isinstance(path[-1], int):
+            return self._pair(value, path, budget)
         items = [self._value(item, path, place, budget) for place, item in enumerate(value)]
         return value if not budget.converts and all(map(is_, items, value)) else items
+
+    def _pair(self, pair: list[object] | tuple[object, ...], path: Path, budget: _Budget) -> object:
+        """Return a pair whose first item may name the second, as lists of headers hold them."""
+        name, value = pair
+        is_named = isinstance(name, (str, bytes))
+        cleaned = self._field(_printed(name), value, path, budget) if is_named else self._value(value, path, 1, budget)
+        items = [self._value(name, path, 0, budget), cleaned]
+        return pair if not budget.converts and all(map(is_, items, pair)) else items
 
     def _text(self, text: str, path: Path) -> str:
         if len(text) > _LONGEST_TEXT:

@@ -30,10 +30,10 @@ _SECRET_WORDS: Final = _words(
 # Names that are written as one word, such as PGPASSWORD.
 _SECRET_ENDINGS: Final = ("password", "passwd", "passphrase", "secret", "apikey", "token")
 # Secret only where the name ends with them: auth_failures and pin_to_top are something else.
-_SECRET_LAST_WORDS: Final = frozenset({"auth", "bearer", "otp", "pin"})
+_SECRET_LAST_WORDS: Final = frozenset({"auth", "bearer", "otp", "pass", "pin"})
 _SECRET_PAIRS: Final = _words(
     """api_key access_key private_key secret_key encryption_key signing_key master_key account_key session_id
-    session_key session_token card_number credit_card social_security connection_string"""
+    session_key session_token amz_signature goog_signature card_number credit_card social_security connection_string"""
 )
 # Of the secrets, those that are often numbers; a number under any other name is a count.
 _NUMERIC: Final = _words("password passwd pwd passcode cvv cvc ssn pin otp card_number credit_card")
@@ -71,7 +71,12 @@ def sensitivity(name: str, extra: Iterable[str] = ()) -> Sensitivity:
 
 
 _HEADER = re.compile(r"\b(?i:proxy-authorization|authorization|set-cookie|cookie)\\?[\"']?\s{0,3}[:=]\s{0,3}(?=\S)")
-_NAME = re.compile(r"(?<![\w.-])([A-Za-z_][\w.-]{1,63}+)\\?[\"']?\s{0,3}[=:]\s{0,3}")
+# Before a name may stand what an option begins with (--password=x), after it what a form does (user[password]=x).
+# Its first letter comes before what must not precede it: `re` skips to letters fast.
+_NAME = re.compile(r"([A-Za-z_](?<!\w.)(?<!\w[.-].)[\w.-]{1,63}+)\\?[\"']?\[?\]?\s{0,3}[=:]\s{0,3}")
+_ENCODED_NAME = re.compile(r"(?:(?<=%5[Bb])|(?<!\w))([A-Za-z_][\w.-]{1,63}+)(?:%5[Bb])?%5[Dd]=")
+# A pair among others as Python shows it, such as an ASGI header: [(b'x-api-key', b'x')].
+_PAIR = re.compile(r"(?:(?<=\[)|(?<=, ))\(b?'([A-Za-z_][\w.-]{1,63}+)', b?(?=[\"'])")
 # A value in quotes, in quotes that are escaped because all of it stands in quotes, or up to what ends a word.
 _QUOTED = r"\\(?P<quote>[\"'])(?:[^\\]|\\(?!(?P=quote)))+|\"(?:[^\"\\]|\\.)+|'(?:[^'\\]|\\.)+"
 _VALUE = re.compile(_QUOTED + r"|[^ \t\r\n,;&\"'(){}\[\]<>]+|\[redacted\]", re.DOTALL)
@@ -93,14 +98,20 @@ _WHOLES: Final[tuple[tuple[str, re.Pattern[str]], ...]] = (
         "token",
         re.compile(
             r"(?<![\w-])(?:gh[pousr]_\w{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}|xox[abeprs]-[\w-]{10,}|"
+            r"SG\.[\w-]{16,}\.[\w-]{16,}|"
             r"[sr]k_(?:live|test)_\w{10,}|sk-[\w-]{20,}|AIza[\w-]{30,}|npm_\w{30,}|pypi-[\w-]{30,}|hf_\w{20,})"
         ),
     ),
 )
+# Where only the address is the secret: a signed URL, a Slack webhook.
+_SIGNATURE = re.compile(r"(?<![\w.-])((?i:sig|signature)=)([\w.~+/=%-]{16,})")
+_WEBHOOK = re.compile(r"(/(?:services|workflows|triggers)/[TE][A-Z0-9]{5,}/)([\w/]{10,})")
 _CARD = re.compile(r"(?<![\w.+-])\d{4}[ -]?\d{4,6}[ -]?\d{2,5}(?:[ -]?\d{1,4})?(?:[ -]?\d{1,3})?(?![\w-]|\.\d)")
 # Spelled out: a repetition as the first element would keep `re` from skipping to the first digit.
 _DIGITS = re.compile(r"[0-9][0-9][0-9][0-9][ -]?[0-9][0-9][0-9][0-9]").search
 _MARKS = re.compile(r"[=:@]").search
+# What OpenTelemetry's conventions write into url.query and url.full.
+_REPLACED_BEFORE: Final = frozenset({"REDACTED"})
 _SHORTEST_TOKEN = 13
 _LEAST_CARD, _MOST_CARD = 10**12, 10**19
 
@@ -123,20 +134,28 @@ _ISSUERS: Final = (
 
 def may_hold_secret(text: str) -> bool:
     """Tell in a fraction of a microsecond whether the patterns below are worth running: most texts hold none."""
-    return _MARKS(text) is not None or (len(text) >= _SHORTEST_TOKEN and (_may_hold_token(text) or _has_digits(text)))
+    return _MARKS(text) is not None or (
+        len(text) >= _SHORTEST_TOKEN and (_may_hold_token(text) or _has_pair(text) or _has_digits(text))
+    )
 
 
 def _may_hold_token(text: str) -> bool:
     """Look for signs one of which every token has; plain `in` beats one regular expression five times."""
     if "eyJ" in text or "IA" in text or "AIza" in text or "CCA" in text or "PRIVATE" in text or _has_scheme(text):
         return True
-    if "_" in text and ("gh" in text or "k_" in text or "npm_" in text or "hf_" in text):
+    if "SG." in text:
+        return True
+    if "_" in text and ("gh" in text or "github_" in text or "k_" in text or "npm_" in text or "hf_" in text):
         return True
     return "-" in text and ("glpat-" in text or "xox" in text or "sk-" in text or "pypi-" in text)
 
 
 def _has_scheme(text: str) -> bool:
     return "earer" in text or "asic" in text or "EARER" in text
+
+
+def _has_pair(text: str) -> bool:
+    return "[(" in text
 
 
 def _has_digits(text: str) -> bool:
@@ -154,16 +173,29 @@ def replace_secrets(text: str, judge: Judge, replace: Replace) -> str:
     if _may_hold_token(text):
         for rule, pattern in _WHOLES:
             text = pattern.sub(lambda found, rule=rule: replace(found[0], rule), text)  # type: ignore[misc]
-    if "@" in text:
-        text = _USER_OF_URL.sub(lambda found: f"://{replace(found[1], 'url')}@", text)
+    text = _replace_in_addresses(text, replace)
     if "ookie" in text or "uthorization" in text or "OOKIE" in text or "UTHORIZATION" in text:
         text = _replace_after(text, _HEADER, _LINE, _always, lambda found: replace(found, "header"))
     if _has_scheme(text):
         text = _SCHEME.sub(lambda found: found[1] + replace(found[2], "authorization"), text)
     if "=" in text or ":" in text:
         text = _replace_after(text, _NAME, _VALUE, judge, lambda found: replace(found, "field"))
+    if "%5" in text:
+        text = _replace_after(text, _ENCODED_NAME, _VALUE, judge, lambda found: replace(found, "field"))
+    if _has_pair(text):
+        text = _replace_after(text, _PAIR, _VALUE, judge, lambda found: replace(found, "field"))
     if _has_digits(text):
         text = _CARD.sub(lambda found: replace(found[0], "card") if is_card(found[0]) else found[0], text)
+    return text
+
+
+def _replace_in_addresses(text: str, replace: Replace) -> str:
+    if "@" in text:
+        text = _USER_OF_URL.sub(lambda found: f"://{replace(found[1], 'url')}@", text)
+    if "ig=" in text or "ignature=" in text:
+        text = _SIGNATURE.sub(lambda found: found[1] + replace(found[2], "url"), text)
+    if "/services/T" in text or "hooks.slack." in text:
+        text = _WEBHOOK.sub(lambda found: found[1] + replace(found[2], "url"), text)
     return text
 
 
@@ -182,7 +214,7 @@ def _replace_after(
         if value is not None and (judged == "always" or not value[0].isdigit()):
             opening = 2 if value[0][:2] in ('\\"', "\\'") else int(value[0][0] in "\"'")
             secret = value[0][opening:]
-            if not secret.startswith("[redacted"):
+            if not secret.startswith("[redacted") and secret not in _REPLACED_BEFORE:
                 parts += [text[done : name.end()], value[0][:opening], replace(secret)]
                 done = value.end()
     return "".join([*parts, text[done:]]) if parts else text

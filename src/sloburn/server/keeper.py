@@ -1,8 +1,8 @@
 """Engine and store as one: what is counted is kept, and what the store cannot keep is not counted.
 
 A store that was damaged is moved aside, never deleted. Found at a start, the numbers in it are lost: history begins
-anew, and everybody is told. Found while the processor runs, nothing is lost: the engine has everything in memory, so a
-new store is written from it.
+anew, and everybody is told. Where only rows that explain are damaged, they alone are lost and the numbers stay. Found
+while the processor runs, nothing is lost: the engine has everything in memory, so a new store is written from it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from sloburn.otlp.anyvalue import any_value
 from sloburn.server.looks import LookKeeper
 from sloburn.server.quarantine import move_aside
 from sloburn.server.records import Scribe, write_keys
-from sloburn.server.recovery import restore, revive
+from sloburn.server.recovery import drop_explanations, read_notices, restore, revive
 from sloburn.server.removed import Removed
 from sloburn.server.states import write_alerts, write_annotation
 from sloburn.server.storage import FILE_NAME, Store
@@ -76,24 +76,43 @@ class Keeper:
         self._tidied = now
         self._damage: StorageCorrupt | None = None
         try:
-            self.engine, self.store, self._scribe, self.applied = self._open(slos, now)
+            self._start(now)
         except StorageCorrupt as error:
             aside = move_aside(folder / FILE_NAME, now)
-            self.engine, self.store, self._scribe, self.applied = self._open(slos, now)
+            self._start(now)
             self._note(f"{error}; it was moved aside as {aside.name}, and history begins here", now)
-        self.notices = tuple(self.store.notices())
-        self.removed = Removed(self.store)
-        self._looks = LookKeeper(self.engine, now)
-        self.tidy(now)
 
-    def _open(self, slos: Sequence[Slo], now: int) -> tuple[Engine, Store, Scribe, int]:
-        store = self.store_type(self._folder, now)
+    def _start(self, now: int) -> None:
+        """Open the store and read it; without the damaged rows that only explain, if there are any."""
+        damage = self._taken_up(self.store_type(self._folder, now), now)
+        if damage:  # not while it is handled: its traceback keeps SQLite's lock
+            if not drop_explanations(self._folder / FILE_NAME, damage, now):
+                raise StorageCorrupt(damage)
+            damage = self._taken_up(self.store_type(self._folder, now), now)
+        if damage:
+            raise StorageCorrupt(damage)
+
+    def _taken_up(self, store: Store, now: int) -> str:
+        """Read everything that a start needs from a store; return what is damaged, empty if nothing is."""
         try:
-            engine = self.engine_type(slos, any_value, epoch=store.epoch, **self._options)
-            return engine, store, *restore(engine, store)
+            self._take_up(store, now)
+        except StorageCorrupt as error:
+            store.close()
+            self._damage = None
+            return str(error)
         except BaseException:
             store.close()
             raise
+        return ""
+
+    def _take_up(self, store: Store, now: int) -> None:
+        self.store = store
+        self.engine = self.engine_type(self.slos, any_value, epoch=store.epoch, **self._options)
+        self._scribe, self.applied = restore(self.engine, store)
+        self.notices = read_notices(store)
+        self.removed = Removed(store)
+        self._looks = LookKeeper(self.engine, now)
+        self.tidy(now)
 
     @property
     def epoch(self) -> int:
@@ -231,11 +250,11 @@ class Keeper:
         self.store = self.store_type(self._folder, now)
         self._note(f"{self._damage}; it was moved aside as {aside.name} and written anew from memory", now)
         self._damage = None
-        self.notices = tuple(self.store.notices())
 
     def _note(self, text: str, now: int) -> None:
         log.error("%s", text)
         self.store.note(now, text)
+        self.notices = tuple(self.store.notices())
 
     def _written_anew(self, now: int) -> Path:
         """Write everything into a store in a folder of its own; return the folder."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
@@ -47,6 +48,8 @@ def copy_aside(path: Path, now: int) -> Path:
     try:
         shutil.copyfile(path, target)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            target.unlink()  # half a copy would fill the disk further with every start
         raise StorageError(f"cannot copy {path} aside: {error.strerror}") from error
     return target
 

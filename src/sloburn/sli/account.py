@@ -20,6 +20,9 @@ GRACE_NS = 1 * MINUTE
 MAX_HELD = 500
 """Slices that wait; beyond, the oldest are put together."""
 
+MAX_WAITING = 200
+"""Senders of one side whose events wait; those of a further one do not."""
+
 MOST_EVENTS = 2**53
 """Events of one side in one slice; more is nobody's traffic and must still fit the store."""
 
@@ -100,14 +103,13 @@ class Account:
                 mine[side] += events
         other.held = {}
 
-    def release(self, *, at_once: bool) -> list[tuple[int, int, int]]:
+    def release(self, until_unix_nano: int) -> list[tuple[int, int, int]]:
         """Return slices with what is held of both sides, and forget them: nobody here has the other side.
 
         Args:
-            at_once: Do not wait for the grace.
+            until_unix_nano: The last beginning of a slice that is released.
         """
-        newest = max(self.whole_unix_nano, self.part_unix_nano)
-        found = [at for at in sorted(self.held) if at_once or at <= newest - GRACE_NS]
+        found = [at for at in sorted(self.held) if at <= until_unix_nano]
         return [(at, *self.held.pop(at)) for at in found]  # type: ignore[misc]
 
     def _is_due(self, at: int, *, waits: bool) -> bool:
@@ -136,3 +138,39 @@ class Account:
     def waiting(self) -> int:
         """How many events of the part have no whole yet."""
         return sum(part for _, part in self.held.values())
+
+
+@dataclass(slots=True, kw_only=True)
+class Waiting:
+    """The senders of one side of a pair whose events wait for the other side.
+
+    Args:
+        since: No slice that waits in an account begins earlier, by the account's key; nanoseconds since the epoch.
+    """
+
+    since: dict[bytes, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, state: StreamState | None) -> Waiting:
+        """Read what `state` wrote: it is kept as the last point of a stream is."""
+        values = () if state is None else state.values
+        halves = zip(values[::3], values[1::3], values[2::3], strict=True)
+        return cls(since={high.to_bytes(8, "big") + low.to_bytes(8, "big"): at for at, high, low in halves})
+
+    def state(self, now_unix_nano: int) -> StreamState:
+        """Return what a restart needs; it is kept as long as that of a stream that spoke now."""
+        values: list[int] = []
+        for key, at in self.since.items():
+            values += at, int.from_bytes(key[:8], "big"), int.from_bytes(key[8:], "big")
+        return StreamState(start_unix_nano=0, time_unix_nano=now_unix_nano, bounds=(), values=tuple(values))
+
+    def hold(self, key: bytes, account: Account) -> bool:
+        """Note what waits in an account now; tell whether that changes what must be kept."""
+        known = self.since.get(key)
+        if not account.held:
+            return self.since.pop(key, None) is not None
+        oldest = min(account.held)
+        if known is None or oldest < known:
+            self.since[key] = oldest
+            return True
+        return False

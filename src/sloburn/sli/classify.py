@@ -20,6 +20,7 @@ from sloburn.sli.judge import Rules
 from sloburn.sli.outcome import Outcome, Portraits, Verdict
 from sloburn.sli.piles import Booker, Pile
 from sloburn.sli.select import Facts, leaves
+from sloburn.sli.spelling import load_of
 from sloburn.sli.status import FailingTrace
 from sloburn.sli.weights import KEPT_KEY, KEPT_VALUE, MAX_WEIGHT, weight_of
 from sloburn.slo.model import Source, SpanIndicator
@@ -46,6 +47,7 @@ class SpanPlan:
     """
 
     def __init__(self, docket: Docket) -> None:
+        self.service = docket.service
         self.portraits = Portraits(docket.service)
         self.value_of = docket.value_of
         read = [(slo, text, slo.indicator) for slo, text in docket.slos if isinstance(slo.indicator, SpanIndicator)]
@@ -70,7 +72,7 @@ class SpanPlan:
         key = tuple(of_resource.items())
         found = self._views.get(key)
         if found is None:
-            self.note_verdict()
+            self.note_verdict(load_of(of_resource.values()))
             found = self._views[key] = ResourceView(self, of_resource)
         return found
 
@@ -78,15 +80,18 @@ class SpanPlan:
         """Return what facts mean; asked once for each combination of what the SLOs look at."""
         asked = (*(facts.attributes.get(key) for key in self.asked), facts.kind, facts.status, rank)
         key = (*asked, *map(type, asked), facts.name if self.reads_name else "")
-        if key not in self._outcomes:
+        found = self._outcomes.get(key)
+        if found is None:
+            found = self._rules.outcome(facts)
             if len(self._outcomes) >= MAX_VERDICTS:
                 self._outcomes.clear()
-            self._outcomes[key] = self._rules.outcome(facts)
-        return self._outcomes[key]
+            if load_of(key) == 1:
+                self._outcomes[key] = found
+        return found
 
-    def note_verdict(self) -> None:
-        """Count one more verdict; when there are too many, all are forgotten and made anew."""
-        self._count += 1
+    def note_verdict(self, load: int) -> None:
+        """Count one more verdict by its load; when there are too many, all are forgotten and made anew."""
+        self._count += load
         if self._count > MAX_VERDICTS:
             for view in self._views.values():
                 view.verdicts.clear()
@@ -117,7 +122,7 @@ class ResourceView:
         facts, rank = self._facts(raw)
         portrait = self._plan.portraits.of(self._plan.judge(facts, rank), traits_of(facts, self._plan.explained))
         verdict = Verdict(portrait, facts)
-        self._plan.note_verdict()
+        self._plan.note_verdict(load_of((raw[0], *raw[-1], *self._of_resource.values())))
         self.verdicts[raw] = verdict
         return verdict
 
@@ -182,6 +187,10 @@ class SpanCounter:
             items["traces", fate] += 1
         for at, pile in piles.items():
             self._booker.book(at, pile, commit)
+        if self._horizon.may_lead(piles):
+            spans = (span for scope_spans in resource_spans.scope_spans for span in scope_spans.spans)
+            times = (span.end_time_unix_nano for span in spans)
+            commit.lead(self._plan.service, self._horizon.lead_of(times))
         return refused
 
     def _sort(self, spans: Iterable[Span], view: ResourceView, piles: dict[int, Pile[Span]], refused: list[str]) -> int:

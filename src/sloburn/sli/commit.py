@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+from sloburn.sli.horizon import MIN_LEAD_NS
 from sloburn.sli.outcome import Outcome, Portrait
 from sloburn.sli.progress import Progress
 from sloburn.sli.series import SeriesKey
@@ -31,8 +32,10 @@ class Commit:
         evidence: Bad events worth showing, by outcome.
         portraits: Events by what they looked like, and time; only for explaining.
         heard: When each service was last heard, nanoseconds since the epoch.
+        leads: How far the newest event of a service is ahead of our clock, nanoseconds.
         versions: Which versions the services say that they are.
         notes: What the user must know of a series.
+        outdated: Notes that are true no more.
         items: What became of every item, by signal and fate.
         weights: For how many events the heaviest item of an outcome stands, where that is not one.
         progress: How far the slices of series are judged with it.
@@ -45,8 +48,10 @@ class Commit:
     evidence: dict[Outcome, list[FailingTrace]] = field(default_factory=dict)
     portraits: dict[tuple[Portrait, int], int] = field(default_factory=dict)
     heard: dict[str, int] = field(default_factory=dict)
+    leads: dict[str, int] = field(default_factory=dict)
     versions: set[tuple[str, str]] = field(default_factory=set)
     notes: dict[tuple[SeriesKey, str], None] = field(default_factory=dict)
+    outdated: dict[tuple[SeriesKey, str], None] = field(default_factory=dict)
     items: Counter[tuple[str, str]] = field(default_factory=Counter)
     weights: dict[Outcome, int] = field(default_factory=dict)
     progress: dict[SeriesKey, Progress] = field(default_factory=dict)
@@ -61,6 +66,11 @@ class Commit:
         cell = (outcome, at_unix_nano)
         self.counts[cell] = self.counts.get(cell, 0) + events
 
+    def withdraw(self, key: SeriesKey, note: str) -> None:
+        """Take back what the user had to know of a series."""
+        self.notes.pop((key, note), None)
+        self.outdated[key, note] = None
+
     def weigh(self, outcome: Outcome, weight: int) -> None:
         """Note that an item of an outcome stands for so many events."""
         self.weights[outcome] = max(weight, self.weights.get(outcome, 1))
@@ -69,6 +79,11 @@ class Commit:
         """Add what is known of events that are counted elsewhere."""
         cell = (portrait, at_unix_nano)
         self.portraits[cell] = self.portraits.get(cell, 0) + events
+
+    def lead(self, service: str, lead_ns: int) -> None:
+        """Note that the newest event of a service is so many nanoseconds ahead of our clock."""
+        if lead_ns >= MIN_LEAD_NS:
+            self.leads[service] = max(lead_ns, self.leads.get(service, 0))
 
     def wants(self, outcome: Outcome) -> bool:
         """Tell whether bad events of an outcome would be kept as evidence; only so many outcomes of a batch are."""

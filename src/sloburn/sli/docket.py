@@ -10,6 +10,7 @@ from sloburn.sli.evidence import EXPLAINED
 from sloburn.sli.groups import Groups
 from sloburn.sli.outcome import Outcomes
 from sloburn.sli.select import Attribute, Facts
+from sloburn.sli.spelling import spelled
 from sloburn.slo.model import Slo
 
 ValueOf = Callable[[bytes], Attribute]
@@ -44,6 +45,6 @@ class Docket:
 
 def traits_of(facts: Facts, explained: Iterable[str]) -> Traits:
     """Return what the autopsy compares: the explained attributes that are there, and the name."""
-    named = [("name", facts.name)] if facts.name else []
+    named = [("name", spelled(facts.name))] if facts.name else []
     found = ((key, facts.attributes.get(key)) for key in explained)
-    return (EVERY, *named, *((key, str(value)) for key, value in found if value is not None))
+    return (EVERY, *named, *((key, spelled(value)) for key, value in found if value is not None))

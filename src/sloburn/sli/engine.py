@@ -23,6 +23,7 @@ from sloburn.sli.evaluate import evaluate
 from sloburn.sli.generation import generation
 from sloburn.sli.groups import Groups
 from sloburn.sli.horizon import STREAM_MEMORY_NS, UNMATCHED, Horizon
+from sloburn.sli.leads import Leads
 from sloburn.sli.ledger import tiers
 from sloburn.sli.logs import LogCounter, LogPlan
 from sloburn.sli.loss_points import OUR_EXPORTERS, LossReader
@@ -94,6 +95,7 @@ class Engine:
         self._pending = Pending()
         self.timeline = Timeline()
         self.heard: dict[str, int] = {}  # when each service last sent anything
+        self.leads = Leads()
         self._items: Counter[tuple[str, str]] = Counter()
         self._dependents = Dependents(self._registry())
         for name, slo in self._slos.items():
@@ -158,7 +160,7 @@ class Engine:
                 kept.ledger.adopt(channel.ledger)
         self.streams, self.dirty_streams, self.seen = old.streams, old.dirty_streams, old.seen
         self.timeline = old.timeline
-        self.heard, self._items = old.heard, old._items
+        self.heard, self.leads, self._items = old.heard, old.leads, old._items
         self._pending.succeed(old._pending)
         for service in self.autopsies.keys() & old.autopsies.keys():
             self.autopsies[service].inherit(old.autopsies[service])
@@ -269,13 +271,13 @@ class Engine:
         self.streams.update(commit.streams)
         self.dirty_streams.update(commit.streams)
         self.heard.update(commit.heard)
+        self.leads.see(commit.leads, commit.now)
         self._items.update(commit.items)
         for service, version in sorted(commit.versions):
             self.timeline.see(service, version, commit.now)
-        for key, note in commit.notes:
-            series = self.open(key)
-            if series is not None:
-                series.note(note, commit.now)
+        for key, note in (*(one for one in commit.outdated if one[0] in self.series), *commit.notes):
+            if (series := self.open(key)) is not None:
+                series.note(note, commit.now if (key, note) in commit.notes else None)
         if commit.progress:
             self._dependents.applied(commit)
 
@@ -313,12 +315,10 @@ class Engine:
     def _show(self) -> None:
         """Give the series what is known of single events."""
         for number, evidence in self._pending.take_evidence().items():
-            series = self._numbered(number)
-            if series is not None:
+            if (series := self._numbered(number)) is not None:
                 series.show(evidence)
         for number, (weight, at) in self._pending.take_weights().items():
-            series = self._numbered(number)
-            if series is not None:
+            if (series := self._numbered(number)) is not None:
                 series.weigh(weight, at)
 
     def _numbered(self, number: int) -> Series | None:
@@ -366,6 +366,7 @@ class Engine:
         self.settle()
         self._dependents.refresh()
         every = SECOND * max(1, len(self.series) // _COURSES_PER_SECOND)
+        leads = self.leads.at(now)
         findings = {service: autopsy.findings(now) for service, autopsy in self.autopsies.items()}
         return Snapshot(
             at_unix_nano=now,
@@ -378,6 +379,7 @@ class Engine:
                         findings[series.slo.service],
                         course_every_ns=every,
                         missed=self.losses.missed(series, now),
+                        clock_lead_ns=leads.get(series.slo.service, 0),
                     )
                     for series in self._in_order()
                 ]
@@ -386,6 +388,7 @@ class Engine:
             annotations=self.timeline.annotations,
             time_scale=self._time_scale,
             lost=self.losses.totals(),
+            clock_leads=leads,
         )
 
     def _in_order(self) -> list[Series]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sloburn.sli.autopsy import Findings
 from sloburn.sli.course import Course, take_course
 from sloburn.sli.incomplete import Missed
+from sloburn.sli.leads import lead_note
 from sloburn.sli.live import Counts, LiveStatus, read_pairs
 from sloburn.sli.sampled import guarded, sampling_notes, weight_at
 from sloburn.sli.series import Series, look_back_ns
@@ -20,7 +21,14 @@ _TURNS = 16
 
 
 def evaluate(
-    series: Series, now: int, heard_unix_nano: int, findings: Findings, *, course_every_ns: int, missed: Missed | None
+    series: Series,
+    now: int,
+    heard_unix_nano: int,
+    findings: Findings,
+    *,
+    course_every_ns: int,
+    missed: Missed | None,
+    clock_lead_ns: int = 0,
 ) -> SloStatus:
     """Move a series to `now` and return its status.
 
@@ -31,12 +39,14 @@ def evaluate(
         findings: What the service's autopsy knows.
         course_every_ns: How old the budget's course may be, nanoseconds.
         missed: The most events of the series that were lost on their way; None for none.
+        clock_lead_ns: How far the clock of the service's senders is ahead of ours, nanoseconds.
     """
     shape = series.shape
     moved = series.ledger.move(shape.look_backs.at(now))
     silent = now - heard_unix_nano > shape.quiet_ns
     waiting = any(alert.state is AlertState.PENDING for alert in series.alerts)
-    if series.status and not (moved or waiting or series.is_changed or silent is not series.is_silent):
+    same = series.status is not None and series.status.clock_lead_ns == clock_lead_ns
+    if series.status and same and not (moved or waiting or series.is_changed or silent is not series.is_silent):
         return series.status
     counts, odds = _counts(series, now)
     if not silent:
@@ -44,7 +54,7 @@ def evaluate(
     _enter(series, _state(series, odds, silent=silent), now)
     series.is_changed, series.is_silent = False, silent
     course = _course(series, counts, now, course_every_ns)
-    series.status = _status(series, now, counts, odds, findings, course, missed)
+    series.status = _status(series, now, counts, odds, findings, course, missed, clock_lead_ns)
     return series.status
 
 
@@ -56,6 +66,7 @@ def _status(
     findings: Findings,
     course: Course,
     missed: Missed | None,
+    clock_lead_ns: int,
 ) -> LiveStatus:
     """Freeze what a series is now."""
     ledger, blend = series.ledger, series.blend
@@ -75,7 +86,8 @@ def _status(
         number=source.number,
         course=course,
         last_event_unix_nano=blend.last_unix_nano() if blend else source.ledger.last_unix_nano,
-        notes=(*series.slo.alerting.notes, *_fresh_notes(series, now)),
+        notes=(*series.slo.alerting.notes, *_fresh_notes(series, now), *_lead_notes(series, clock_lead_ns)),
+        clock_lead_ns=clock_lead_ns,
         early=series.early.evidence if series.early else None,
         missed=missed,
         seen_ns=now - ledger.first_unix_nano,
@@ -183,6 +195,10 @@ def _fresh_notes(series: Series, now: int) -> list[str]:
     """Return what was true a short while ago: a note goes when its cause does."""
     fresh = [note for note, at in series.notes.items() if now - at <= look_back_ns(series.slo)]
     return [*fresh, *sampling_notes(series, now)]
+
+
+def _lead_notes(series: Series, lead_ns: int) -> tuple[str, ...]:
+    return (lead_note(series.slo.service, lead_ns),) if lead_ns else ()
 
 
 def _state(series: Series, counts: Counts, *, silent: bool) -> SloState:

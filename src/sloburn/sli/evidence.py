@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from sloburn.otlp.messages import LogRecord, Span
 from sloburn.otlp.span_status import read_status
 from sloburn.sli.select import Attribute, Facts
+from sloburn.sli.spelling import spelled
 from sloburn.sli.status import FailingTrace
 
 # OpenTelemetry semantic conventions 1.44: the attributes that most often tell good events from bad ones.
@@ -78,4 +79,4 @@ def failing_record(
 
 
 def _text(value: Attribute) -> str:
-    return str(value)[:MAX_TEXT]
+    return spelled(value) if isinstance(value, bool) else str(value)[:MAX_TEXT]

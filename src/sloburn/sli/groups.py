@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sloburn.sli.select import Facts
 from sloburn.sli.series import OVERFLOW, Group, SeriesKey
+from sloburn.sli.spelling import spelled
 from sloburn.slo.model import Slo
 
 MAX_GROUPS = 200
@@ -55,7 +56,7 @@ class Groups:
     def key(self, slo: Slo, generation: str, facts: Facts) -> SeriesKey:
         """Return the key of the group that an event belongs to."""
         known = self._known.setdefault((slo.name, generation), {})
-        group = tuple((name, str(facts.attributes.get(name, ""))) for name in slo.group_by)
+        group = tuple((name, spelled(facts.attributes.get(name, ""))) for name in slo.group_by)
         found = known.get(group)
         if found is None:
             if slo.group_by and len(known) >= self._capacity:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from sloburn.duration import DAY, MINUTE
+from sloburn.duration import DAY, MINUTE, SECOND
 
 # The fates of items, as they are exposed.
 COUNTED = "counted"
@@ -17,6 +18,7 @@ UNMATCHED = "unmatched"
 UNUSABLE = "unusable"
 
 MAX_AHEAD_NS = 5 * MINUTE  # a sender's clock may be so far ahead of ours
+MIN_LEAD_NS = 5 * SECOND  # a clock that is less ahead is called right
 
 # The last point of a stream is remembered for so long after it. Every process that ends leaves streams behind, so they
 # must be forgotten; one that is met again later is taken for an older one, and its first point is a base line.
@@ -47,6 +49,15 @@ class Horizon:
         if at_unix_nano > self.now_unix_nano + MAX_AHEAD_NS:
             return FUTURE
         return TOO_LATE if at_unix_nano < self.now_unix_nano - self.reach_ns else ""
+
+    def may_lead(self, slices: Collection[int]) -> bool:
+        """Tell whether one of these slices, by their beginnings, can hold an event of a sender whose clock leads."""
+        return bool(slices) and max(slices) + self.slice_ns > self.now_unix_nano + MIN_LEAD_NS
+
+    def lead_of(self, times: Iterable[int]) -> int:
+        """Return how far the newest of these moments that can be counted is ahead of our clock; 0 if none is."""
+        newest = self.now_unix_nano + MAX_AHEAD_NS
+        return max((at - self.now_unix_nano for at in times if self.now_unix_nano < at <= newest), default=0)
 
     def slice_of(self, at_unix_nano: int) -> int:
         """Return the beginning of the finest slice that holds a moment."""

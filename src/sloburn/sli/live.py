@@ -67,6 +67,7 @@ class LiveStatus(SloStatus):
         notes: What the user must know.
         early: Why the early page fires.
         missed: The most events that were lost on their way; None for none.
+        clock_lead_ns: How far the senders' clock is ahead of ours.
         seen_ns: Since when events come, nanoseconds.
     """
 
@@ -110,6 +111,7 @@ class LiveStatus(SloStatus):
         early: EarlyEvidence | None = None,
         missed: Missed | None = None,
         seen_ns: int = 0,
+        clock_lead_ns: int = 0,
     ) -> None:
         put = object.__setattr__  # the class is frozen
         put(self, "slo", slo)
@@ -119,6 +121,7 @@ class LiveStatus(SloStatus):
         put(self, "alerts", alerts)
         put(self, "last_event_unix_nano", last_event_unix_nano)
         put(self, "early", early)
+        put(self, "clock_lead_ns", clock_lead_ns)
         put(self, "_notes", notes)
         put(self, "_missed", missed)
         put(self, "_shape", shape)

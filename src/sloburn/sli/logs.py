@@ -22,6 +22,7 @@ from sloburn.sli.judge import Rules
 from sloburn.sli.outcome import Portraits, Verdict
 from sloburn.sli.piles import Booker, Pile
 from sloburn.sli.select import Facts, holds, leaves
+from sloburn.sli.spelling import load_of, spelled
 from sloburn.sli.status import FailingTrace
 from sloburn.slo.model import LogIndicator, Source
 
@@ -55,6 +56,7 @@ class LogPlan:
     """
 
     def __init__(self, docket: Docket) -> None:
+        self.service = docket.service
         self.portraits = Portraits(docket.service)
         self.value_of = docket.value_of
         read = [(slo, text, slo.indicator) for slo, text in docket.slos if isinstance(slo.indicator, LogIndicator)]
@@ -84,7 +86,7 @@ class LogPlan:
 
     def judge(self, record: LogRecord, own: Raw, of_resource: Raw) -> Verdict:
         """Return the verdict on a combination of values that was not seen yet; too many are forgotten and made anew."""
-        self._count += 1
+        self._count += load_of((record.severity_text, record.event_name, *own, *of_resource))
         if self._count > MAX_VERDICTS:
             for verdicts in self._views.values():
                 verdicts.clear()
@@ -110,7 +112,7 @@ class LogPlan:
             event=record.event_name or str(attributes.get(_EVENT_NAME) or ""),
         )
         outcome = self._rules.outcome(facts)
-        traits = (*traits_of(facts, self.explained), *((("event", facts.event),) if facts.event else ()))
+        traits = (*traits_of(facts, self.explained), *((("event", spelled(facts.event)),) if facts.event else ()))
         return Verdict(self.portraits.of(outcome, traits), facts)
 
 
@@ -147,7 +149,7 @@ class _LogWitness:
     def exception(self, item: LogRecord, facts: Facts) -> tuple[str, str]:
         found = facts.attributes.get(_EXCEPTION) or facts.attributes.get("error.type") or ""
         message = item.attributes.get("exception.message")
-        return str(found), str(self._value_of(message)) if message else ""
+        return spelled(found), str(self._value_of(message)) if message else ""
 
     def describe(self, item: LogRecord, facts: Facts, exception: str, message: str) -> FailingTrace:
         return failing_record(item, facts, exception, message, self._value_of(item.body), self._explained)
@@ -183,6 +185,10 @@ class LogCounter:
         booker: Booker[LogRecord] = Booker("logs", plan.portraits, self._seen, self._horizon, _LogWitness(plan))
         for at, pile in piles.items():
             booker.book(at, pile, commit)
+        if self._horizon.may_lead(piles):
+            records = (record for scope_logs in resource_logs.scope_logs for record in scope_logs.log_records)
+            times = (record.time_unix_nano or record.observed_time_unix_nano for record in records)
+            commit.lead(plan.service, self._horizon.lead_of(times))
         return refused
 
     def _sort(

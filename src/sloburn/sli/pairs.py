@@ -10,13 +10,15 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from sloburn.sli.account import GRACE_NS, Account
+from sloburn.sli.account import GRACE_NS, MAX_WAITING, Account, Waiting
 from sloburn.sli.commit import Commit
 from sloburn.sli.horizon import Horizon
 from sloburn.sli.outcome import Outcomes
 from sloburn.sli.series import SeriesKey
 from sloburn.sli.temporality import StreamState
 from sloburn.slo.model import Counter
+
+_WAITING = b"waiting"  # no sender: in its place among the accounts stands who waits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,51 +65,81 @@ class Pairs:
     def settle(self, outcomes: Outcomes, commit: Commit) -> None:
         """Book what can be booked."""
         for (pair, origin), told in self._told.items():
-            account = self._open(pair, origin, told, commit)
-            if account.whole_unix_nano and account.part_unix_nano:
+            key = pair.account_key(origin)
+            account = self._account(key, commit)
+            had_part = account.part_unix_nano > 0
+            self._tell(account, told)
+            if account.part_unix_nano and not had_part:
+                commit.withdraw(pair.key, _no_part_yet(pair))
+            is_whole_sender = account.whole_unix_nano > 0 and account.part_unix_nano > 0
+            waiting = self._waiting(pair, commit)
+            self._release_others(pair, waiting, key, max(at for _, at, _ in told), commit)
+            if is_whole_sender:
                 self._absorb(pair, account, commit)
                 self._book(pair, account, outcomes, commit)
             else:
-                self._book_shared(pair, account, outcomes, commit)
-            commit.streams[pair.account_key(origin)] = account.state()
+                is_full = len(waiting.since) >= MAX_WAITING
+                self._book_shared(pair, account, outcomes, commit, may_wait=not is_full)
+            commit.streams[key] = account.state()
+            if waiting.hold(key, Account() if is_whole_sender else account):
+                self._keep(pair, waiting, commit)
         self._told.clear()
 
-    def _open(self, pair: Pair, origin: bytes, told: Iterable[tuple[bool, int, int]], commit: Commit) -> Account:
-        key = pair.account_key(origin)
-        account = Account.of(commit.streams.get(key) or self._streams.get(key))
+    def _account(self, key: bytes, commit: Commit) -> Account:
+        return Account.of(commit.streams.get(key) or self._streams.get(key))
+
+    def _tell(self, account: Account, told: Iterable[tuple[bool, int, int]]) -> None:
         for whole, at, events in told:
             begin = self._horizon.slice_of(at)
             account.hear(whole=whole, at_unix_nano=at, slice_unix_nano=begin, events=events)
-        return account
+
+    def _waiting(self, pair: Pair, commit: Commit) -> Waiting:
+        key = pair.account_key(_WAITING)
+        return Waiting.of(commit.streams.get(key) or self._streams.get(key))
+
+    def _keep(self, pair: Pair, waiting: Waiting, commit: Commit) -> None:
+        commit.streams[pair.account_key(_WAITING)] = waiting.state(self._horizon.now_unix_nano)
+
+    def _release_others(self, pair: Pair, waiting: Waiting, speaker: bytes, at: int, commit: Commit) -> None:
+        """Put what waits for a sender's other side to what others told, once others are the grace past it.
+
+        Such a sender may never speak again: nobody else knows that its events wait.
+        """
+        shared = self._account(pair.account_key(b""), commit)
+        until = max(at, shared.whole_unix_nano, shared.part_unix_nano) - GRACE_NS
+        overdue = [key for key, since in waiting.since.items() if since <= until and key != speaker]
+        for key in overdue:
+            lonely = self._account(key, commit)
+            shared.take(Account(held={begin: sides for begin, *sides in lonely.release(until)}))
+            waiting.since.pop(key)
+            waiting.hold(key, lonely)
+            commit.streams[key] = lonely.state()
+        if overdue:
+            commit.streams[pair.account_key(b"")] = shared.state()
+            self._keep(pair, waiting, commit)
 
     def _absorb(self, pair: Pair, account: Account, commit: Commit) -> None:
         """Give a sender of both sides what waits in the shared account: nobody may ever speak there again."""
-        shared = self._open(pair, b"", (), commit)
+        shared = self._account(pair.account_key(b""), commit)
         if shared.held:
             account.take(shared)
             commit.streams[pair.account_key(b"")] = shared.state()
 
-    def _book_shared(self, pair: Pair, lonely: Account, outcomes: Outcomes, commit: Commit) -> None:
+    def _book_shared(self, pair: Pair, lonely: Account, outcomes: Outcomes, commit: Commit, *, may_wait: bool) -> None:
         """Put what a sender of one side has told to what others told of the other side."""
+        newest = max(lonely.whole_unix_nano, lonely.part_unix_nano)
         at_once = pair.part_is_bad and not lonely.part_unix_nano
-        told = [
-            (whole, at, events)
-            for at, *sides in lonely.release(at_once=at_once)
-            for whole, events in zip((True, False), sides, strict=True)
-            if events
-        ]
-        heard = max(lonely.whole_unix_nano, lonely.part_unix_nano) - (0 if at_once else GRACE_NS)
-        told.append((lonely.whole_unix_nano > 0, heard, 0))
-        shared = self._open(pair, b"", told, commit)
+        heard = newest if at_once else newest - GRACE_NS
+        shared = self._account(pair.account_key(b""), commit)
+        self._tell(shared, _sides(lonely.release(newest if at_once or not may_wait else heard)))
+        self._tell(shared, [(lonely.whole_unix_nano > 0, heard, 0)])
         self._book(pair, shared, outcomes, commit)
         commit.streams[pair.account_key(b"")] = shared.state()
         if not lonely.whole_unix_nano and not shared.whole_unix_nano:
             note = f"a sender of {pair.part.metric} sent no {pair.whole.metric}: without a total nothing is counted"
             commit.notes[pair.key, note] = None
         if not lonely.part_unix_nano and not shared.part_unix_nano:
-            verdict = "good" if pair.part_is_bad else "bad"
-            note = f"a sender of {pair.whole.metric} sent no {pair.part.metric} yet: all its events count as {verdict}"
-            commit.notes[pair.key, note] = None
+            commit.notes[pair.key, _no_part_yet(pair)] = None
 
     def _book(self, pair: Pair, account: Account, outcomes: Outcomes, commit: Commit) -> None:
         booked = account.settle(self._horizon.slice_ns, waits=not pair.part_is_bad)
@@ -119,3 +151,18 @@ class Pairs:
             rest = "which should hold them all: what is more waits"
             note = f"{pair.part.metric} counts more events than {pair.whole.metric}, {rest}"
             commit.notes[pair.key, note] = None
+
+
+def _sides(released: Iterable[tuple[int, int, int]]) -> list[tuple[bool, int, int]]:
+    """Return released slices as what each side told."""
+    return [
+        (whole, at, events)
+        for at, *sides in released
+        for whole, events in zip((True, False), sides, strict=True)
+        if events
+    ]
+
+
+def _no_part_yet(pair: Pair) -> str:
+    verdict = "good" if pair.part_is_bad else "bad"
+    return f"a sender of {pair.whole.metric} sent no {pair.part.metric} yet: all its events count as {verdict}"

@@ -12,14 +12,14 @@ from sloburn.sli.autopsy import Traits
 from sloburn.sli.commit import Commit
 from sloburn.sli.digest import digest_of
 from sloburn.sli.docket import MAX_VERDICTS, Docket, traits_of
-from sloburn.sli.horizon import COUNTED, DUPLICATE, FULL, FUTURE, TOO_LATE, UNMATCHED, UNUSABLE, Horizon
+from sloburn.sli.horizon import COUNTED, FULL, FUTURE, TOO_LATE, UNMATCHED, UNUSABLE, Horizon
 from sloburn.sli.limits import ALL_BAD, ALL_GOOD, Edge, cut_of, place_of
 from sloburn.sli.outcome import Outcomes, Portrait, Portraits
 from sloburn.sli.pairs import Pair, Pairs
 from sloburn.sli.readings import Reading, readings_of
 from sloburn.sli.select import Facts, holds
 from sloburn.sli.series import SeriesKey
-from sloburn.sli.temporality import Gain, StreamState, gain
+from sloburn.sli.temporality import OUT_OF_ORDER, Gain, StreamState, gain, refusal, remembered
 from sloburn.slo.model import Counter, CounterIndicator, MetricIndicator, Slo
 
 MAX_STREAMS = 100_000
@@ -102,6 +102,7 @@ class MetricPlan:
     """
 
     def __init__(self, docket: Docket) -> None:
+        self.service = docket.service
         self.outcomes = docket.outcomes
         self._docket = docket
         self._portraits = Portraits(docket.service)
@@ -235,7 +236,7 @@ class PointCounter:
                 for reading in readings:
                     fate = self._take(metric.name, reading, of_resource, origin, commit)
                     commit.items["metrics", fate] += 1
-                    if fate in (FUTURE, TOO_LATE, FULL):
+                    if fate in (FUTURE, TOO_LATE, FULL, OUT_OF_ORDER):
                         refused.append(fate)
         return refused
 
@@ -243,17 +244,16 @@ class PointCounter:
         if reading is None:
             return UNUSABLE
         at = reading.state.time_unix_nano
-        refusal = self._horizon.refusal(at)
-        if refusal:
-            return refusal
         last = commit.streams.get(reading.key) or self._streams.get(reading.key)
+        refused = self._horizon.refusal(at) or refusal(reading.state, last, reading.temporality)
+        if refused:
+            return refused
+        commit.lead(self._plan.service, at - self._horizon.now_unix_nano)
         if last is None and len(self._streams) + len(commit.streams) >= MAX_STREAMS:
             return FULL
         epoch = max(self._horizon.epoch_unix_nano, self._plan.since(name))
         gained = gain(reading.state, last, reading.temporality, epoch)
-        if gained is None:
-            return DUPLICATE
-        commit.streams[reading.key] = reading.state
+        commit.streams[reading.key] = remembered(reading.state, last, reading.temporality)
         verdict = self._plan.verdict(name, reading, of_resource)
         if verdict.notes:
             commit.notes.update(dict.fromkeys(verdict.notes))

@@ -118,9 +118,17 @@ class Series:
         self.state, self.state_since_unix_nano = other.state, other.state_since_unix_nano
         self.resume(other.alerts)
 
-    def note(self, note: str, at: int) -> None:
-        """Note what the user must know, and when it was true, nanoseconds since the epoch; the oldest make room."""
-        self.is_changed = self.is_changed or note not in self.notes
+    def note(self, note: str, at: int | None) -> None:
+        """Note what the user must know; the oldest make room.
+
+        Args:
+            note: What it is.
+            at: When it was true, nanoseconds since the epoch; None if it is true no more.
+        """
+        self.is_changed = self.is_changed or (note in self.notes) is (at is None)
+        if at is None:
+            self.notes.pop(note, None)
+            return
         self.notes[note] = at
         if len(self.notes) > MAX_NOTES:
             del self.notes[min(self.notes, key=self.notes.__getitem__)]

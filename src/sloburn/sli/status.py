@@ -135,6 +135,8 @@ class SloStatus:
         notes: What the user must know: rules that can never fire, thresholds that cannot be judged.
         early: Why the early page fires; None unless the SLO asks for it and there is evidence.
         incomplete: How far the numbers can be off because events were lost on their way; None if none are known to be.
+        clock_lead_ns: How far the clock of the service's senders was ahead of ours in the last minutes, nanoseconds; 0
+            below a few seconds.
     """
 
     slo: Slo
@@ -157,6 +159,7 @@ class SloStatus:
     early: EarlyEvidence | None = None
     outage_ns: int | None = None
     incomplete: Incomplete | None = None
+    clock_lead_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,6 +192,8 @@ class Snapshot:
             who lost them; since the store began.
         history_unix_nano: When the history of all SLOs begins; 0 if that is not known.
         notices: What people must know of the processor itself: SLO documents that are refused, a store that fails.
+        clock_leads: How far the clocks of services were ahead of ours in the last minutes, nanoseconds; only those that
+            were by some seconds. One that is behind cannot be told from one that sends late.
     """
 
     at_unix_nano: int
@@ -199,3 +204,4 @@ class Snapshot:
     lost: Mapping[tuple[str, str, str], int] = field(default_factory=dict)
     history_unix_nano: int = 0
     notices: tuple[Notice, ...] = ()
+    clock_leads: Mapping[str, int] = field(default_factory=dict)

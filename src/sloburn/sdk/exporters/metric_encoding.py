@@ -6,7 +6,7 @@ https://github.com/open-telemetry/opentelemetry-proto/blob/main/opentelemetry/pr
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from opentelemetry.sdk.metrics import Exemplar
 from opentelemetry.sdk.metrics.export import (
@@ -25,20 +25,44 @@ from opentelemetry.sdk.metrics.export import (
 
 from sloburn.sdk.exporters import wire
 
-
-def metrics_to_bytes(metrics: MetricsData) -> bytes:
-    """Return the body of an OTLP metrics request."""
-    return b"".join([wire.block(b"\x0a", _under_resource(part)) for part in metrics.resource_metrics])
+Refuse = Callable[[Metric, Exception], None]
 
 
-def _under_resource(part: ResourceMetrics) -> bytes:
-    scopes = b"".join([wire.block(b"\x12", _under_scope(scope)) for scope in part.scope_metrics])
+def raise_at_once(_metric: Metric, error: Exception) -> None:
+    """Refuse to leave out a metric.
+
+    Args:
+        error: Why it cannot be encoded.
+    """
+    raise error
+
+
+def metrics_to_bytes(metrics: MetricsData, refuse: Refuse = raise_at_once) -> bytes:
+    """Return the body of an OTLP metrics request.
+
+    Args:
+        metrics: What was collected.
+        refuse: Told of every metric that cannot be encoded; when it returns, the request goes without that metric.
+    """
+    return b"".join([wire.block(b"\x0a", _under_resource(part, refuse)) for part in metrics.resource_metrics])
+
+
+def _under_resource(part: ResourceMetrics, refuse: Refuse) -> bytes:
+    scopes = b"".join([wire.block(b"\x12", _under_scope(scope, refuse)) for scope in part.scope_metrics])
     return wire.resource(b"\x0a", part.resource) + scopes + wire.text(b"\x1a", part.resource.schema_url)
 
 
-def _under_scope(part: ScopeMetrics) -> bytes:
-    metrics = b"".join([wire.block(b"\x12", _metric(metric)) for metric in part.metrics])
+def _under_scope(part: ScopeMetrics, refuse: Refuse) -> bytes:
+    metrics = b"".join([_metric_block(metric, refuse) for metric in part.metrics])
     return wire.scope(b"\x0a", part.scope) + metrics + wire.text(b"\x1a", part.scope.schema_url)
+
+
+def _metric_block(metric: Metric, refuse: Refuse) -> bytes:
+    try:
+        return wire.block(b"\x12", _metric(metric))
+    except Exception as error:
+        refuse(metric, error)
+        return b""
 
 
 def _metric(metric: Metric) -> bytes:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-from opentelemetry.sdk.metrics.export import MetricsData
+from opentelemetry.sdk.metrics.export import Metric, MetricsData
+
+from sloburn.sdk.exporters.metric_encoding import Refuse
+
+logger = logging.getLogger("sloburn")
 
 Item = TypeVar("Item")
 Group = TypeVar("Group")
@@ -17,6 +22,7 @@ _MOST_QUEUE_BYTES = 32 * 2**20
 # So many items are encoded as soon as they are there: waiting for more would make them old in the eyes of the garbage
 # collector, whose full collections stop a server for 20 to 40 ms. Encoding them holds the interpreter lock for 1 ms.
 _SLICE = 64
+_MOST_NAMED = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,13 +192,16 @@ class MetricSource:
 
     Args:
         read: Collects the metrics; None while there are none.
-        encode: Makes a request body of them.
+        encode: Makes a request body of them, without those that it refuses.
     """
 
-    def __init__(self, *, read: Callable[[], MetricsData | None], encode: Callable[[MetricsData], bytes]) -> None:
+    def __init__(
+        self, *, read: Callable[[], MetricsData | None], encode: Callable[[MetricsData, Refuse], bytes]
+    ) -> None:
         self._read = read
         self._encode = encode
         self._dropped: Counter[str] = Counter()
+        self._named: set[str] = set()
 
     @property
     def dropped(self) -> Counter[str]:
@@ -212,13 +221,29 @@ class MetricSource:
             metrics = self._read()
             if metrics is None or not metrics.resource_metrics:
                 return
-            body = self._encode(metrics)
-        except Exception:
+            refused: list[Metric] = []
+            body = self._encode(metrics, lambda metric, error: self._refuse(metric, error, refused))
+        except Exception as error:
             self._dropped["not_encodable"] += 1
+            self._say("metrics", error)
             return
         scopes = [scope for part in metrics.resource_metrics for scope in part.scope_metrics]
-        items = sum(len(metric.data.data_points) for scope in scopes for metric in scope.metrics)
-        yield Request(body=body, items=items, is_replaceable=True)
+        items = _points(metric for scope in scopes for metric in scope.metrics) - _points(refused)
+        if items:
+            yield Request(body=body, items=items, is_replaceable=True)
+
+    def _refuse(self, metric: Metric, error: Exception, refused: list[Metric]) -> None:
+        """Leave out a metric, whose values are lost in every cycle as long as it cannot be encoded."""
+        self._dropped["not_encodable"] += len(metric.data.data_points)
+        refused.append(metric)
+        self._say(f"metric {metric.name}", error)
+
+    def _say(self, what: str, error: Exception) -> None:
+        """Say once what cannot be sent, up to a bound: a cycle is short."""
+        if what in self._named or len(self._named) >= _MOST_NAMED:
+            return
+        self._named.add(what)
+        logger.warning("%s cannot be encoded and is not sent: %s", what, type(error).__name__)
 
     def waiting(self) -> int:
         """Return 0: values stay in their instruments."""
@@ -227,3 +252,7 @@ class MetricSource:
     def after_fork(self) -> None:
         """Count anew."""
         self._dropped = Counter()
+
+
+def _points(metrics: Iterable[Metric]) -> int:
+    return sum(len(metric.data.data_points) for metric in metrics)

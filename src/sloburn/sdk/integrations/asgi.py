@@ -29,6 +29,8 @@ from sloburn.sdk.integrations.asgi_scope import (
     wanted_headers,
 )
 from sloburn.sdk.integrations.http_metrics import HttpServerMetrics
+from sloburn.sdk.log_context import REQUEST_ID
+from sloburn.sdk.log_errors import remember_ids
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -84,6 +86,7 @@ class RequestObserver:
             await app(scope, exchange.watch_receive(receive), exchange.watch_send(send))
         except BaseException as error:
             exchange.end(error)
+            remember_ids(error, exchange.ids())
             raise
         finally:
             exchange.end(None)
@@ -98,6 +101,9 @@ class RequestObserver:
         ) as span:
             try:
                 await app(scope, receive, send)
+            except BaseException as error:
+                remember_ids(error, _ids_of(span))
+                raise
             finally:
                 _name(span, "GET", route_of(scope))
 
@@ -156,6 +162,11 @@ class Exchange:
             self._request_id = chosen.encode()
         self._observer.metrics.begin(self._method, self._scheme)
         return context.attach(current)
+
+    def ids(self) -> dict[str, str]:
+        """Return what log lines about this request carry, for those that its server writes when it is over."""
+        ids = _ids_of(self._span)
+        return {**ids, REQUEST_ID: self._request_id.decode()} if self._request_id else ids
 
     def leave(self) -> None:
         """Put things back as they were before the request."""
@@ -256,6 +267,11 @@ class Exchange:
             if "error.type" in outcome:
                 span.set_status(StatusCode.ERROR, str(error) if error is not None else None)
         span.end(end_time)
+
+
+def _ids_of(span: Span) -> dict[str, str]:
+    of = span.get_span_context()
+    return {"trace_id": f"{of.trace_id:032x}", "span_id": f"{of.span_id:016x}"} if of.is_valid else {}
 
 
 def _span_name(method: str, route: object) -> str:

@@ -42,6 +42,12 @@ class MirroredMeter(metrics.Meter):
         self._real = real
         self._mirror = mirror
         self._known: dict[tuple[bool, Instrument], metrics.Instrument] = {}
+        # A signal handler may make an instrument while it interrupts the making of one.
+        self._making = threading.RLock()
+
+    def after_fork(self) -> None:
+        """Forget a lock that a thread of the parent may have held."""
+        self._making = threading.RLock()
 
     def create_counter(self, name: str, unit: str = "", description: str = "") -> metrics.Counter:
         """Create a counter, or return the one that exists."""
@@ -129,10 +135,11 @@ class MirroredMeter(metrics.Meter):
     def _keep(self, about: Instrument, make: Callable[[], Shown], *, is_observed: bool = False) -> Shown:
         """Return the instrument that exists; which class it is of follows from its kind and its way to be made."""
         key = (is_observed, about)
-        known = self._known.get(key)
-        if known is None:
-            known = self._known[key] = make()
-        return cast("Shown", known)
+        with self._making:
+            known = self._known.get(key)
+            if known is None:
+                known = self._known[key] = make()
+            return cast("Shown", known)
 
     def _observe(self, callbacks: Sequence[CallbackT] | None, about: Instrument) -> list[CallbackT]:
         observers = [Observer(callback, about, self._mirror) for callback in callbacks or ()]
@@ -169,5 +176,7 @@ class MirroredMeterProvider(metrics.MeterProvider):
     def after_fork(self) -> None:
         """Start the instruments anew in a forked child."""
         self._lock = threading.Lock()
+        for meter in list(self._meters.values()):
+            meter.after_fork()
         if isinstance(self.real, ForkSafeMeterProvider):
             self.real.after_fork()

@@ -79,9 +79,11 @@ class MirroredCounter(_Mirrored[metrics.Counter], metrics.Counter):
         """Add to it, here and there."""
         self.real.add(amount, attributes, context)
         store = self._mirror.store
-        if store is None or not 0 <= amount < math.inf:
+        if store is None:
             return
         try:
+            if not 0 <= amount < math.inf:
+                return
             at = store.add(self, amount, attributes)
             store.keep_exemplar(self, at, 0, amount, context)
         except Exception:
@@ -95,9 +97,11 @@ class MirroredUpDownCounter(_Mirrored[metrics.UpDownCounter], metrics.UpDownCoun
         """Add to it, here and there."""
         self.real.add(amount, attributes, context)
         store = self._mirror.store
-        if store is None or not math.isfinite(amount):
+        if store is None:
             return
         try:
+            if not math.isfinite(amount):
+                return
             store.add(self, amount, attributes)
         except Exception:
             self._mirror.failures += 1
@@ -110,9 +114,11 @@ class MirroredHistogram(_Mirrored[metrics.Histogram], metrics.Histogram):
         """Record a value, here and there."""
         self.real.record(amount, attributes, context)
         store = self._mirror.store
-        if store is None or not 0 <= amount < math.inf:
+        if store is None:
             return
         try:
+            if not 0 <= amount < math.inf:
+                return
             # A bucket holds values up to and with its bound, in OpenTelemetry and in Prometheus.
             bucket = bisect_left(self.instrument.boundaries, amount)
             at = store.record(self, amount, bucket, attributes)
@@ -128,9 +134,11 @@ class MirroredGauge(_Mirrored[metrics._Gauge], metrics._Gauge):
         """Set it, here and there."""
         self.real.set(amount, attributes, context)
         store = self._mirror.store
-        if store is None or not math.isfinite(amount):
+        if store is None:
             return
         try:
+            if not math.isfinite(amount):
+                return
             store.set(self, amount, attributes)
         except Exception:
             self._mirror.failures += 1
