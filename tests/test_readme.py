@@ -21,6 +21,7 @@ from tests.otlp.requests import otlp_json
 from tests.processor import wait_until
 from tests.sli.harness import NOW
 from tests.telemetry import SpanSpec, trace_request
+from tests.usual_ports import usual_ports
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -36,7 +37,7 @@ ELSEWHERE = {
     "make test-stack": "it runs tests/stack, in minutes: make test leaves it out",
 }
 USUAL_PORTS = (4317, 4318, 4321, 8000, 4327, 4328)
-PATIENCE_SECONDS = 100
+PATIENCE_SECONDS = 30
 
 
 def block(kind: str, name: str) -> str:
@@ -97,8 +98,16 @@ def running(call: list[str], folder: Path, address: str) -> Iterator[None]:
         process.wait(timeout=20)
 
 
+@pytest.fixture
+def ports() -> Iterator[None]:
+    """The ports that the README names, free and for this test alone."""
+    with usual_ports():
+        need_usual_ports()
+        yield
+
+
 def need_usual_ports() -> None:
-    """Wait for the ports that the README names: the demo's test has them for a while; skip where somebody keeps one."""
+    """Wait a while for the ports that the README names; skip, and say why, where somebody keeps one."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while taken := [port for port in USUAL_PORTS if is_taken(port)]:
         if time.monotonic() > deadline:
@@ -140,9 +149,9 @@ def test_make_has_the_two_commands() -> None:
     assert "make test" in (ROOT / ".ci" / "run").read_text()
 
 
+@pytest.mark.usefixtures("ports")
 def test_the_service_reaches_the_processor(folder: Path) -> None:
     """The README's service, SLOs and commands work as written: a payment is counted and its page is up."""
-    need_usual_ports()
     assert "2 SLOs are fine" in run(command("sloburn validate slos.yaml"), folder)
     page = "http://127.0.0.1:4321"
     serve, service = command("sloburn serve --slos"), command("uvicorn")
@@ -191,9 +200,9 @@ def test_the_slos_compile(folder: Path) -> None:
     assert list((folder / "dashboards").glob("*.json"))
 
 
+@pytest.mark.usefixtures("ports")
 def test_the_production_configuration_works(folder: Path) -> None:
     """The production configuration is taken as written, and a sender without certificate is turned away."""
-    need_usual_ports()
     authority = trustme.CA()
     certificate = authority.issue_cert("127.0.0.1")
     certificate.cert_chain_pems[0].write_to_path(folder / "server.pem")
@@ -205,9 +214,9 @@ def test_the_production_configuration_works(folder: Path) -> None:
         httpx.post("http://127.0.0.1:4318/v1/traces", content=b"")
 
 
+@pytest.mark.usefixtures("ports")
 def test_the_processor_runs_beside_a_collector(folder: Path) -> None:
     """The configuration for the place beside a Collector works as written."""
-    need_usual_ports()
     data = ["--data", str(folder / "data")]  # the repository stays clean
     call = command("sloburn serve --config collector")
     call[call.index("--config") + 1] = str(ROOT / call[call.index("--config") + 1])

@@ -25,6 +25,7 @@ from examples.shop.demo.terminal import COLUMNS, Step, Terminal, wants_color
 
 from sloburn.spec.files import load_slos
 from tests.scenarios.test_shop import wait_for
+from tests.usual_ports import usual_ports
 
 # --- the demo's parts ---------------------------------------------------------------------------------------------
 
@@ -229,10 +230,11 @@ def perform(tmp_path: Path) -> Iterator[Callable[..., Performance]]:
         started.append(Performance(tmp_path, *arguments))
         return started[-1]
 
-    yield start
-    for performance in started:
-        performance.process.terminate()
-        performance.process.wait()
+    with usual_ports():
+        yield start
+        for performance in started:
+            performance.process.terminate()
+            performance.process.wait()
 
 
 @needs_proc

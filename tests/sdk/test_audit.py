@@ -357,7 +357,9 @@ def test_processes_write_one_file_and_the_command_verifies_it(tmp_path: Path) ->
     found = json.loads(result.stdout)
     assert sorted(chain["records"] for chain in found["chains"].values()) == [52, 52, 52, 53]
     assert {chain["is_closed"] for chain in found["chains"].values()} == {True}
-    records = {json.loads(line)["hash"]: json.loads(line) for line in path.read_text().splitlines()}
+    # A writer that meets another's record half written begins on a new line: some are empty.
+    written = [json.loads(line) for line in path.read_text().splitlines() if line]
+    records = {record["hash"]: record for record in written}
     exported = [record for record in collector.arrivals.logs if record.logger == "sloburn.audit"]
     assert {record.attributes["audit.hash"] for record in exported} <= set(records)
     (deleted,) = [record for record in exported if record.body == "invoice.delete"]
