@@ -20,17 +20,19 @@ def program(name: str, package: str) -> str:
     """Return the path of a program; install its package if need be, else skip with the reason."""
     found = shutil.which(name)
     if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
-        _install(package)
+        _install(name, package)
         found = shutil.which(name)
     if found is None:
         pytest.skip(f"needs {name}: apt-get install {package}")
     return found
 
 
-def _install(package: str) -> None:
-    """Install one package at a time, however many test processes ask for some."""
+def _install(name: str, package: str) -> None:
+    """Install one package at a time, however many test processes ask for some, or for the same."""
     with Path(tempfile.gettempdir(), "sloburn-tests-apt.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        if shutil.which(name):
+            return
         quiet = {"capture_output": True, "timeout": INSTALL_SECONDS, "check": False}
         environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
         subprocess.run(["apt-get", "update", "-qq"], env=environment, **quiet)  # type: ignore[call-overload]
