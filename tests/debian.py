@@ -34,7 +34,8 @@ def _install(name: str, package: str) -> None:
         if shutil.which(name):
             return
         quiet = {"capture_output": True, "timeout": INSTALL_SECONDS, "check": False}
-        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        # Debian starts a server of its own after its installation unless the runlevel is 1.
+        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
         subprocess.run(["apt-get", "update", "-qq"], env=environment, **quiet)  # type: ignore[call-overload]
         call = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", package]
         subprocess.run(call, env=environment, **quiet)  # type: ignore[call-overload]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -12,22 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.debian import program
 from tests.sdk.processes import free_port, wait_until
-
-_INSTALL = ("apt-get", "install", "-y", "--no-install-recommends", "redis-server")
 
 
 def find_redis() -> str:
     """Return the path of redis-server, installed if this user may; skip the test with the reason otherwise."""
-    found = shutil.which("redis-server")
-    if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
-        # Debian starts a server of its own after the installation unless it is told not to.
-        quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
-        subprocess.run(["apt-get", "update"], env=quiet, capture_output=True, timeout=120, check=False)
-        subprocess.run(_INSTALL, env=quiet, capture_output=True, timeout=120, check=False)
-        found = shutil.which("redis-server")
-    if found is None:
-        pytest.skip("redis-server is not installed and could not be: apt-get install redis-server")
+    found = program("redis-server", "redis-server")
     pytest.importorskip("redis", reason="the redis client is not installed: pip install redis")
     return found
 
