@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sloburn.sdk.config import SIGNALS, Arguments, Sampling, TelemetryConfig
+from sloburn.sdk.config import SIGNALS, Arguments, Sampling, Settings, Target, TelemetryConfig
 from sloburn.sdk.environment import resolve
 
 _VARIABLES = (
@@ -61,6 +62,7 @@ def test_defaults() -> None:
     ]
     assert (config.span_interval_seconds, config.metric_interval_seconds) == (1.0, 5.0)
     assert config.service_name.startswith("unknown_service:python")
+    assert config.shutdown_timeout_seconds == 2.2, "a server's own end, and it is over within three seconds"
 
 
 @pytest.mark.parametrize(
@@ -202,3 +204,105 @@ _ANYTHING: st.SearchStrategy[Any] = st.one_of(
 def test_any_argument(arguments: dict[str, Any]) -> None:
     """Whatever is passed as an argument, settings come out."""
     assert resolve(Arguments(**arguments), {})[0].service_name
+
+
+# For each argument: its variable, a value, a value that makes no sense (None where everything does), and what the
+# settings hold then.
+_DOCUMENTED: dict[str, tuple[str, str, str | None, Callable[[TelemetryConfig], object], object]] = {
+    "service_name": ("OTEL_SERVICE_NAME", "shop", None, lambda it: it.service_name, "shop"),
+    "service_version": ("SLOBURN_SERVICE_VERSION", "1.2", None, lambda it: _resource(it, "service.version"), "1.2"),
+    "environment": (
+        "SLOBURN_ENVIRONMENT", "live", None, lambda it: _resource(it, "deployment.environment.name"), "live"
+    ),
+    "resource_attributes": ("OTEL_RESOURCE_ATTRIBUTES", "team=a", "team", lambda it: _resource(it, "team"), "a"),
+    "endpoint": ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:1", "ftp://c", lambda it: _target(it).url, "http://c:1/v1/logs"),
+    "protocol": ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "udp", lambda it: _target(it).protocol, "grpc"),
+    "headers": ("OTEL_EXPORTER_OTLP_HEADERS", "a=b", "a", lambda it: _target(it).headers, (("a", "b"),)),
+    "timeout": ("OTEL_EXPORTER_OTLP_TIMEOUT", "7", "soon", lambda it: _target(it).timeout_seconds, 7.0),
+    "compression": ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip", "rar", lambda it: _target(it).compression, "gzip"),
+    "export_interval": ("SLOBURN_EXPORT_INTERVAL", "4", "0", lambda it: it.metric_interval_seconds, 4.0),
+    "sample_ratio": ("SLOBURN_SAMPLE_RATIO", "0.25", "25", lambda it: it.sampling.ratio, 0.25),
+    "traces": ("OTEL_TRACES_EXPORTER", "none", "some", lambda it: it.target("traces"), None),
+    "metrics": ("OTEL_METRICS_EXPORTER", "none", "some", lambda it: it.target("metrics"), None),
+    "logs": ("OTEL_LOGS_EXPORTER", "none", "some", lambda it: it.target("logs"), None),
+    "log_level": ("SLOBURN_LOG_LEVEL", "ERROR", "LOUD", lambda it: it.log_level, "ERROR"),
+    "configure_logs": ("SLOBURN_CONFIGURE_LOGS", "false", "maybe", lambda it: it.configure_logs, False),
+    "log_format": ("SLOBURN_LOG_FORMAT", "console", "xml", lambda it: it.log_stream.format, "console"),
+    "log_levels": ("SLOBURN_LOG_LEVELS", "a=ERROR", "a=LOUD", lambda it: it.log_stream.levels, (("a", "ERROR"),)),
+    "log_file": ("SLOBURN_LOG_FILE", "a.log", None, lambda it: it.log_stream.file, "a.log"),
+    "log_file_max_bytes": ("SLOBURN_LOG_FILE_MAX_BYTES", "4096", "1", lambda it: it.log_stream.file_bytes, 4096),
+    "log_file_count": ("SLOBURN_LOG_FILE_COUNT", "2", "-1", lambda it: it.log_stream.file_count, 2),
+    "follow_threads": ("SLOBURN_FOLLOW_THREADS", "false", "maybe", lambda it: it.log_stream.follows_threads, False),
+    "redact": ("SLOBURN_REDACT", "false", "maybe", lambda it: it.redaction.is_enabled, False),
+    "redact_keys": ("SLOBURN_REDACT_KEYS", "iban,tax", "?", lambda it: it.redaction.keys, ("iban", "tax")),
+    "redact_patterns": ("SLOBURN_REDACT_PATTERN", "AB[0-9]+", "(", lambda it: it.redaction.patterns, ("AB[0-9]+",)),
+    "audit_file": ("SLOBURN_AUDIT_FILE", "a.jsonl", None, lambda it: it.audit.file, "a.jsonl"),
+    "audit_key_file": ("SLOBURN_AUDIT_KEY_FILE", "key", None, lambda it: it.audit.key_file, "key"),
+    "audit_sync": ("SLOBURN_AUDIT_SYNC", "true", "maybe", lambda it: it.audit.is_synced, True),
+    "fastapi": ("SLOBURN_FASTAPI", "off", "perhaps", lambda it: it.fastapi, "off"),
+    "celery": ("SLOBURN_CELERY", "false", "maybe", lambda it: it.celery, False),
+    "exclude_paths": ("SLOBURN_EXCLUDE_PATHS", "/a,/b", None, lambda it: it.excluded_paths, frozenset({"/a", "/b"})),
+    "handle_sigterm": ("SLOBURN_HANDLE_SIGTERM", "false", "maybe", lambda it: it.handle_sigterm, False),
+    "shutdown_timeout": ("SLOBURN_SHUTDOWN_TIMEOUT", "1", "-1", lambda it: it.shutdown_timeout_seconds, 1.0),
+    "prometheus": ("SLOBURN_PROMETHEUS", "true", "maybe", lambda it: it.local.prometheus, True),
+    "metrics_folder": ("SLOBURN_METRICS_FOLDER", "m", None, lambda it: it.local.folder, "m"),
+    "system_metrics": ("SLOBURN_SYSTEM_METRICS", "true", "maybe", lambda it: it.local.system, True),
+    "keep_failed": ("SLOBURN_KEEP_FAILED", "false", "maybe", lambda it: it.sampling.keep_failed, False),
+    "slo_files": ("SLOBURN_SLOS", "FOLDER", "/no/such", lambda it: it.web.tightest_seconds, 0.3),
+    "histogram_boundaries": (
+        "SLOBURN_HISTOGRAM_BOUNDARIES", "0.2,0.4", "wide", lambda it: it.web.boundaries_seconds, (0.2, 0.4)
+    ),
+    "request_id_header": ("SLOBURN_REQUEST_ID_HEADER", "X-Id", "a b", lambda it: it.web.request_id_header, "x-id"),
+    "libraries": ("SLOBURN_LIBRARIES", "httpx", "ftplib", lambda it: it.libraries, frozenset({"httpx"})),
+    "freeze_gc": ("SLOBURN_FREEZE_GC", "true", "maybe", lambda it: it.freeze_gc, True),
+    "enabled": ("SLOBURN_ENABLED", "false", "maybe", lambda it: it.enabled, False),
+}  # fmt: skip
+# A decision of the code that calls, and a function.
+_NOT_TEXT = {"reconfigure", "redact_callback"}
+
+_SLO = """
+version: sloburn/v1
+slos:
+  - name: fast
+    service: shop
+    objective: 99
+    period: 30d
+    indicator: {metric: http.server.request.duration, good: {le: 300ms}}
+"""
+
+
+def _resource(config: TelemetryConfig, key: str) -> str | None:
+    return dict(config.resource_attributes).get(key)
+
+
+def _target(config: TelemetryConfig) -> Target:
+    target = config.target("logs")
+    assert target is not None
+    return target
+
+
+def test_every_argument_is_a_variable() -> None:
+    """There is a variable for each keyword argument that text can express, named as the table in the docstring says."""
+    assert set(Settings.__annotations__) - _NOT_TEXT == set(_DOCUMENTED)
+    described = Settings.__doc__ or ""
+    for argument, (variable, *_) in _DOCUMENTED.items():
+        is_usual = variable == f"SLOBURN_{argument.upper()}"
+        is_of_all = variable.startswith("OTEL_EXPORTER_OTLP_") or variable.endswith("_EXPORTER")
+        assert is_usual or is_of_all or f"``{variable}" in described, variable
+        assert f"{argument}" in described
+
+
+@pytest.mark.parametrize("argument", _DOCUMENTED)
+def test_variable(argument: str, tmp_path: Path) -> None:
+    """A variable sets what its argument sets; one that makes no sense is one line that names it, and the default."""
+    variable, value, senseless, read, expected = _DOCUMENTED[argument]
+    if value == "FOLDER":
+        (tmp_path / "slo.yaml").write_text(_SLO)
+        value = str(tmp_path)
+    assert read(settle()) != expected
+    assert read(settle({variable: value})) == expected
+    if senseless is not None:
+        config, problems = resolve(Arguments(), {variable: senseless})
+        assert [problem.partition(":")[0] for problem in problems] == [variable]
+        assert "\n" not in problems[0]
+        assert read(config) == read(settle())

@@ -477,6 +477,49 @@ telemetry.shutdown()
         assert collector.total("sloburn.health.check.status") == 1
 
 
+def test_endpoints_of_mounted_applications_are_excluded_too() -> None:
+    """A page of ours is unseen behind any mount and prefix; a route of the host's with its name is one like others."""
+    with Collector() as collector:
+        succeed(
+            """
+import sys, warnings
+warnings.simplefilter("ignore")
+from sloburn import health, init_telemetry, mount_metrics
+telemetry = init_telemetry(service_name="shop", endpoint=sys.argv[1])
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Mount, Route
+def probe():
+    with telemetry.tracer.start_as_current_span("probe"):
+        return True
+async def prices(request): return PlainTextResponse("of insurances")
+sub, other = FastAPI(), FastAPI()
+sub.get("/work")(lambda: "done")
+other.get("/health")(lambda: "of patients")
+health.add("probed", probe, ttl=0)
+health.mount(sub)
+mount_metrics(sub, "/numbers")
+app = Starlette(routes=[
+    Mount("/sub", sub), Mount("/deep", routes=[Mount("/er", sub)]), Mount("/other", other), Route("/health", prices),
+])
+def paths(client, *paths):
+    for path in paths:
+        assert client.get(path).status_code == 200, path
+paths(TestClient(app), "/sub/health", "/deep/er/readyz", "/sub/numbers", "/health", "/sub/work", "/other/health")
+paths(TestClient(app, root_path="/api"), "/api/sub/livez", "/api/health")
+assert "http_server_active_requests" in (text := TestClient(app).get("/sub/numbers").text)
+assert not any(float(line.split()[-1]) for line in text.splitlines() if line.startswith("http_server_active_requests{"))
+telemetry.shutdown()
+""",
+            collector.endpoint,
+        )
+        spans = {(span.name, span.parent_id) for span in collector.arrivals.spans}
+        assert spans == {("GET /sub/work", ""), ("GET /other/health", ""), ("probe", "")}
+        assert collector.total("http.server.request.duration") == 2
+
+
 def test_hanging_port_is_no_danger() -> None:
     """A dependency that takes connections and never answers fails in time."""
     with socket.create_server(("127.0.0.1", 0)) as listener:

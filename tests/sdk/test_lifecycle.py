@@ -116,6 +116,40 @@ def test_exit_with_a_hanging_collector() -> None:
     assert "could not be delivered before the end of the process" in done.output
 
 
+_PARENT = """
+import os, sys, time
+from sloburn import init_telemetry
+telemetry = init_telemetry(
+    endpoint=sys.argv[1], export_interval=3600, handle_sigterm=False, shutdown_timeout=float(sys.argv[2])
+)
+child = os.fork()
+with telemetry.tracer.start_as_current_span("parent" if child else "child"):
+    pass
+if not child:
+    telemetry.shutdown_at_exit()
+    os._exit(0)
+os.waitpid(child, 0)
+began = time.monotonic()
+telemetry.shutdown_at_exit()
+print(f"waited {time.monotonic() - began}\\n", end="")
+"""
+
+
+def test_parent_of_children_that_waited_in_vain() -> None:
+    """A server that was loaded before it forked does not wait again for what has just kept its workers."""
+    with Collector(is_hanging=True) as collector:
+        done = succeed(_PARENT, collector.endpoint, "5")
+    (waited,) = [float(line.split()[1]) for line in done.stdout.splitlines() if line.startswith("waited")]
+    assert waited < 4
+
+
+def test_parent_of_children_of_a_slow_collector() -> None:
+    """Where a slow Collector has answered the children in time, the parent's last words arrive too."""
+    with Collector(delay_seconds=0.3) as collector:
+        succeed(_PARENT, collector.endpoint, "20")
+        assert {span.name for span in collector.arrivals.spans} == {"parent", "child"}
+
+
 def test_collector_that_comes_back() -> None:
     """What was done while nobody listened arrives when somebody does, after two lines in all."""
     port = free_port()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import json
 import logging
+import os
 import pickle
 import sys
 import threading
@@ -20,8 +22,9 @@ from opentelemetry import baggage
 from sloburn.sdk.log_context import carry_context, log_context
 from sloburn.sdk.log_errors import error_frames, remember_ids, remembered_ids, stacktrace
 from sloburn.sdk.log_events import EventFinisher, Sinks
-from sloburn.sdk.log_files import LineFile
+from sloburn.sdk.log_files import LOST_LINES, LineFile, write_line
 from sloburn.sdk.log_levels import Levels, word
+from sloburn.sdk.log_records import event_of
 from tests.sdk.collector import Collector
 from tests.sdk.processes import free_port, get, started, stop, succeed, wait_until
 
@@ -59,6 +62,49 @@ def test_request_id_becomes_baggage_and_nothing_else_does() -> None:
         assert dict(baggage.get_all()) == {"request.id": "r-1"}
 
 
+class Hostile:
+    """Fails whenever it is looked at."""
+
+    def __str__(self) -> str:
+        raise RuntimeError
+
+    __repr__ = __str__
+
+    def __bool__(self) -> bool:
+        raise RuntimeError
+
+    def __eq__(self, other: object) -> bool:
+        raise RuntimeError
+
+    __hash__ = None  # type: ignore[assignment]
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        """Fail, as `isinstance` asks for it."""
+        raise RuntimeError
+
+
+def test_hostile_values_harm_nobody() -> None:
+    """A value that fails when it is looked at leaves a mark in its line, and nothing reaches the host."""
+    finisher = EventFinisher(Sinks(service_name="shop"))
+    with log_context(request_id=Hostile(), user_id=Hostile()):
+        line = json.loads(finisher(None, "info", {"event": "sold", "item": 7}))
+        event: dict[str, object] = {"event": "sold", "n": Hostile()}
+        finisher.clean_in_place(event)
+    mark = "<Hostile that cannot be shown>"
+    assert (line["event"], line["item"], line["request_id"], line["user_id"]) == ("sold", 7, mark, mark)
+    assert event["n"] == mark
+    assert fields() == {}
+
+
+def test_context_that_ends_elsewhere_raises_nothing() -> None:
+    """A block that ends in another context than it began in, as FastAPI's dependencies may, ends quietly."""
+    here = log_context(user_id=7)
+    contextvars.copy_context().run(here.__enter__)
+    here.__exit__(None, None, None)
+    assert fields() == {}
+
+
 def test_decorated_functions() -> None:
     """As a decorator it covers a call of a function, sync or async, recursive or concurrent."""
 
@@ -89,8 +135,8 @@ def test_generator_is_refused() -> None:
             yield 1
 
 
-def test_threads_inherit_only_what_is_carried() -> None:
-    """A thread starts without fields; `carry_context` takes them along, for any number of threads at once."""
+def test_context_can_be_carried_by_hand() -> None:
+    """Without `init_telemetry` a thread starts without fields; `carry_context` takes them along to any number."""
     barrier = threading.Barrier(3)
 
     def look() -> dict[str, object]:
@@ -254,6 +300,53 @@ def test_file_keeps_its_count(tmp_path: Path) -> None:
     file.write("next")
     assert (tmp_path / "app.log").read_text() == "next\n"
     file.close()
+
+
+@pytest.mark.parametrize("call", ["stat", "replace"])
+def test_file_is_written_within_a_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
+    """A signal handler that logs while the file is written, or rotated, neither waits for ever nor loses its line."""
+    file = LineFile(tmp_path / "app.log", max_bytes=1024, count=3)
+    file.write("a" * 1000)
+    real, inner = getattr(os, call), iter(["inner"])
+
+    def interrupted(*arguments: Any, **settings: Any) -> object:
+        for line in inner:
+            file.write(line)
+        return real(*arguments, **settings)
+
+    monkeypatch.setattr(os, call, interrupted)
+    writing = threading.Thread(target=file.write, args=("outer" * 20,), daemon=True)
+    writing.start()
+    writing.join(30)
+    assert not writing.is_alive()
+    lines = [line for path in tmp_path.glob("app.log*") for line in path.read_text().splitlines()]
+    assert sorted(lines) == ["a" * 1000, "inner", "outer" * 20]
+
+
+def test_stream_that_refuses_costs_a_line_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Standard output that refuses in any way, as it does within its own write, is counted and raises nothing."""
+
+    class Refusing:
+        def write(self, _: str) -> None:
+            raise RuntimeError("reentrant call")
+
+    lost = LOST_LINES.count
+    monkeypatch.setattr(sys, "stdout", Refusing())
+    write_line("x")
+    monkeypatch.undo()
+    assert LOST_LINES.count == lost + 1
+    LOST_LINES.count = lost
+
+
+def test_fields_named_like_the_head_of_a_line_are_kept() -> None:
+    """A field of ``extra`` that is named like what every line begins with is kept under another name."""
+    record = logging.makeLogRecord(
+        {"name": "shop", "levelno": 20, "msg": "sold", "event": "order_paid", "level": 3, "customer": "c"}
+    )
+    line = json.loads(EventFinisher(Sinks(service_name="shop")).finish(event_of(record)))
+    assert {key: line[key] for key in ("event", "extra.event", "extra.level", "customer", "logger")} == {
+        "event": "sold", "extra.event": "order_paid", "extra.level": 3, "customer": "c", "logger": "shop",
+    }  # fmt: skip
 
 
 def test_file_that_cannot_be_written_costs_no_event(tmp_path: Path) -> None:

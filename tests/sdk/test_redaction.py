@@ -361,12 +361,15 @@ try:
             raise
 except ValueError:
     pass
+with telemetry.tracer.start_as_current_span("GET https://h/?token=S3CRET") as span:
+    span.add_event("retried with password=S3CRET")
 """,
             extra={"OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint},
         )
     assert "S3CRET" not in done.output
     assert "S3CRET" not in str(collector.arrivals)
     assert collector.span("work").attributes == {"db.password": "[redacted]", "url.full": "http://[redacted]@h"}
+    assert collector.span("GET https://h/?token=[redacted]").events == [("retried with password=[redacted]", {})]
     assert {"paid", "failed"} < {record.body for record in collector.arrivals.logs}
 
 

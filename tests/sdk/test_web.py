@@ -186,17 +186,6 @@ def test_request_that_outlives_sigterm() -> None:
         assert collector.span("GET /slow").attributes["http.response.status_code"] == 200
 
 
-def test_sigterm_with_a_hanging_collector() -> None:
-    """A Collector that never answers delays the end by the shutdown timeout, however many hooks want to flush."""
-    port = free_port()
-    with Collector(is_hanging=True) as collector:
-        variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint, "SLOBURN_SHUTDOWN_TIMEOUT": "1"}
-        with started("-m", "uvicorn", "web:app", "--port", str(port), extra=variables) as process:
-            wait_until(lambda: get(f"http://127.0.0.1:{port}/health"), process)
-            get(f"http://127.0.0.1:{port}/stream")
-            assert stop(process, signal.SIGINT).seconds < 2.5
-
-
 def test_sigterm_without_life_span() -> None:
     """A server that runs no life span, whose SIGTERM handler is all there is, loses nothing either."""
     port = free_port()

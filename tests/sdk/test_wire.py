@@ -32,6 +32,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, StatusCode, TraceFlags, TraceState
 
+from sloburn.sdk.exporters import wire
 from sloburn.sdk.exporters.answers import refused_items
 from sloburn.sdk.exporters.log_encoding import logs_to_bytes
 from sloburn.sdk.exporters.metric_encoding import metrics_to_bytes
@@ -200,10 +201,22 @@ def test_what_otlp_has_no_type_for(value: object, arrives: object) -> None:
         assert pair.value.string_value == arrives
 
 
+def test_value_that_fails_says_so_in_its_place() -> None:
+    """An attribute whose value fails when it is looked at costs neither its neighbours nor its item."""
+
+    class Hostile:
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    values = [(key, value) for key, value in {"a": 1, "b": Hostile(), "c": [Hostile()]}.items()]
+    mark = "<{} that cannot be shown>"
+    assert wire.attributes(b"\x0a", dict(values)) == wire.attributes(
+        b"\x0a", {"a": 1, "b": mark.format("Hostile"), "c": mark.format("list")}
+    )
+
+
 def test_pairs_are_cached_by_type_and_up_to_a_bound() -> None:
     """1, True and 1.0 stay apart, and a label with endless values does not fill memory."""
-    from sloburn.sdk.exporters import wire
-
     first = wire.attributes(b"\x0a", {"k": 1})
     assert len({first, wire.attributes(b"\x0a", {"k": True}), wire.attributes(b"\x0a", {"k": 1.0})}) == 3
     for number in range(10_000):

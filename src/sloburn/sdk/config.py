@@ -194,6 +194,7 @@ class Arguments:
     log_file: str | PathLike[str] | None = None
     log_file_max_bytes: int | None = None
     log_file_count: int | None = None
+    follow_threads: bool | None = None
     redact: bool | None = None
     redact_keys: Iterable[str] | None = None
     redact_patterns: Iterable[str] | None = None
@@ -221,6 +222,22 @@ class Arguments:
 class Settings(TypedDict, total=False):
     """The keyword arguments of `init_telemetry`.
 
+    Each but ``reconfigure`` and ``redact_callback`` is an environment variable too: ``SLOBURN_`` and its name in
+    capitals, ``SLOBURN_EXPORT_INTERVAL`` for instance, with lists parted by commas and pairs as ``key=value``. These
+    have other names:
+
+    =========================================  ===========================================================
+    ``service_name``, ``resource_attributes``  ``OTEL_SERVICE_NAME``, ``OTEL_RESOURCE_ATTRIBUTES``
+    ``endpoint``, ``protocol``, ``headers``    ``OTEL_EXPORTER_OTLP_ENDPOINT`` and so on, or for one signal
+    ``timeout``, ``compression``               ``OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`` and so on
+    ``traces``, ``metrics``, ``logs``          ``OTEL_TRACES_EXPORTER=none`` and so on
+    ``slo_files``                              ``SLOBURN_SLOS``, a path or several, parted by colons
+    ``redact_patterns``                        ``SLOBURN_REDACT_PATTERN``, one pattern
+    =========================================  ===========================================================
+
+    ``OTEL_TRACES_SAMPLER``, ``OTEL_METRIC_EXPORT_INTERVAL``, ``OTEL_BSP_*`` and limits have their specified meaning
+    where nothing of the above says otherwise.
+
     Args:
         service_name: Under which name this service reports; ``OTEL_SERVICE_NAME`` otherwise.
         service_version: Which version of it.
@@ -242,6 +259,7 @@ class Settings(TypedDict, total=False):
         log_levels: Other levels for some loggers, for instance ``{"sqlalchemy": "WARNING"}``.
         log_file: JSON lines go to this file too.
         log_file_max_bytes, log_file_count: When it is rotated, and how many are kept; 50 MB and 5 by default.
+        follow_threads: False lets threads and executors begin without the fields and the span of whoever uses them.
         redact: False lets secrets through in logs, span attributes, baggage and health output.
         redact_keys, redact_patterns: Further names of fields, and regular expressions, that find secrets.
         redact_callback: Gets a `RedactionMatch` and returns what is written instead; None redacts.
@@ -251,7 +269,8 @@ class Settings(TypedDict, total=False):
         celery: False leaves Celery alone.
         exclude_paths: Request paths without span and metric; by default those of health checks and metrics.
         handle_sigterm: False does not flush on SIGTERM.
-        shutdown_timeout: The longest that the exit may be delayed, in seconds, all signals together; 3 by default.
+        shutdown_timeout: The longest that the exit may be delayed, in seconds, all signals together; 2.2 by default,
+            so that a server has ended three seconds after it was told to.
         prometheus: True keeps what is measured for ``/metrics`` from the start, not only from ``mount_metrics`` on.
         metrics_folder: Where the workers of this service keep that; by default a temporary folder that they find.
         system_metrics: True measures process and host; needs psutil.
@@ -287,6 +306,7 @@ class Settings(TypedDict, total=False):
     log_file: str | PathLike[str] | None
     log_file_max_bytes: int | None
     log_file_count: int | None
+    follow_threads: bool | None
     redact: bool | None
     redact_keys: Iterable[str] | None
     redact_patterns: Iterable[str] | None

@@ -159,7 +159,7 @@ def resolve(
         redaction=streams.redaction_settings(pick, arguments),
         audit=streams.audit_settings(pick, arguments),
         shutdown_timeout_seconds=pick(
-            ("shutdown_timeout", arguments.shutdown_timeout), ("SLOBURN_SHUTDOWN_TIMEOUT",), values.seconds, 3.0
+            ("shutdown_timeout", arguments.shutdown_timeout), ("SLOBURN_SHUTDOWN_TIMEOUT",), values.seconds, 2.2
         ),
         local=_local_metrics(resolver, arguments),
         web=web_settings(pick, arguments),
@@ -214,6 +214,9 @@ def _resource_attributes(resolver: Resolver, arguments: Arguments, project: Proj
     merged |= dict(pick(_NOT_GIVEN, ("OTEL_RESOURCE_ATTRIBUTES",), values.pairs, _NO_PAIRS))
     merged |= {
         "service.name": pick(_NOT_GIVEN, ("OTEL_SERVICE_NAME",), values.text, merged.get("service.name", "")),
+        "service.version": pick(
+            _NOT_GIVEN, ("SLOBURN_SERVICE_VERSION",), values.text, merged.get("service.version", "")
+        ),
         "deployment.environment.name": pick(
             _NOT_GIVEN, ("SLOBURN_ENVIRONMENT",), values.text, merged.get("deployment.environment.name", "")
         ),
@@ -316,7 +319,7 @@ def _url(resolver: Resolver, arguments: Arguments, signal: Signal, protocol: Pro
 def _sampling(resolver: Resolver, arguments: Arguments) -> Sampling:
     pick = resolver.pick
     keep_failed = _is_on(resolver, "keep_failed", arguments.keep_failed)
-    ratio = pick(("sample_ratio", arguments.sample_ratio), (), values.ratio, None)
+    ratio = pick(("sample_ratio", arguments.sample_ratio), ("SLOBURN_SAMPLE_RATIO",), values.ratio, None)
     if ratio is not None:
         return Sampling(ratio=ratio, keep_failed=keep_failed)
     fixed, parent_based = pick(

@@ -24,8 +24,12 @@ if TYPE_CHECKING:
 logger = logging.getLogger("sloburn")
 
 _SCOPE = "sloburn"
-# Enough for a Collector on the same machine, when other hooks have used up the time.
+# Enough for a Collector on the same machine, when other hooks have used up the time; and for one that is slow, but has
+# just answered: it gets what the end itself leaves.
 _LEAST_EXIT_SECONDS = 0.2
+_LEAST_ANSWERED_SECONDS = 1.0
+# Hooks that run further apart do not belong to the same end.
+_ONE_END_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +77,7 @@ class Telemetry:
         self._at_failure: list[Callable[[BaseException], None]] = []
         self._shutdown_lock = threading.RLock()
         self._is_shut_down = False
-        self._waited_seconds = 0.0
+        self._forget_waits()
 
     @property
     def providers(self) -> Providers:
@@ -157,7 +161,7 @@ class Telemetry:
         with self._shutdown_lock:
             self.config = config
             self._workers, self._health, self._problems = workers, health, problems
-            self._waited_seconds = 0.0
+            self._forget_waits()
             self._is_shut_down = False
         for act in self._followers:
             act(config)
@@ -185,12 +189,8 @@ class Telemetry:
         Returns:
             Whether everything was taken.
         """
-        began = monotonic()
-        left = max(0.0, self._bounded(None) - _LEAST_EXIT_SECONDS - self._waited_seconds)
-        is_done = self.flush(left if timeout is None else min(left, timeout))
-        if not is_done:
-            self._waited_seconds += monotonic() - began
-        return is_done
+        left = max(0.0, self._left_at_end() - _LEAST_EXIT_SECONDS)
+        return self._wait(lambda: self.flush(left if timeout is None else min(left, timeout)))
 
     def flush_in_child(self) -> None:
         """Flush because this forked process ends now, without Python's exit; what remains the parent counts as lost."""
@@ -200,7 +200,9 @@ class Telemetry:
 
     def shutdown_at_exit(self) -> bool:
         """Shut down in what is left of the time that the exit may be delayed."""
-        return self.shutdown(max(_LEAST_EXIT_SECONDS, self._bounded(None) - self._waited_seconds))
+        left = self._left_at_end()
+        least = _LEAST_ANSWERED_SECONDS if self._has_answered else _LEAST_EXIT_SECONDS
+        return self._wait(lambda: self.shutdown(max(min(least, self._bounded(None)), left)))
 
     def hurry(self) -> None:
         """Export as often as possible from now on: the process has been told to end."""
@@ -210,12 +212,40 @@ class Telemetry:
     def after_fork(self) -> None:
         """Begin anew in a forked child, with an own identity and with instruments at zero."""
         self._shutdown_lock = threading.RLock()
-        self._waited_seconds = 0.0
+        self._forget_waits()
         if self._health is not None:
             self._health.after_fork()
         self._providers.after_fork()
         for worker in self._workers:
             worker.after_fork()
+
+    def _forget_waits(self) -> None:
+        self._waited_seconds = 0.0
+        self._waited_until = float("-inf")
+        self._has_answered = False
+
+    def _left_at_end(self) -> float:
+        """Return how long the end may still be delayed, in seconds: hooks share it, and so do a process's children.
+
+        A server that was loaded before it forked ends after its workers: what has kept them would keep it just so.
+        """
+        now = monotonic()
+        if now - self._waited_until > _ONE_END_SECONDS:
+            self._forget_waits()
+        waited = self._waited_seconds
+        if self._health is not None and (last := self._health.last_wait(now)):
+            waited = max(waited, last.seconds)
+            self._has_answered = last.is_answered
+        return self._bounded(None) - waited
+
+    def _wait(self, act: Callable[[], bool]) -> bool:
+        began = monotonic()
+        self._has_answered = act()
+        self._waited_until = monotonic()
+        self._waited_seconds += self._waited_until - began
+        if self._health is not None:
+            self._health.note_wait(self._waited_seconds, self._waited_until, is_answered=self._has_answered)
+        return self._has_answered
 
     def _bounded(self, timeout: float | None) -> float:
         return self.config.shutdown_timeout_seconds if timeout is None else max(0.0, timeout)

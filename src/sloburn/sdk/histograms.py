@@ -43,6 +43,8 @@ logger = logging.getLogger("sloburn")
 _MOST_WHOLE = 2**53
 # The specification's default, and what an instrument says beyond it.
 _MOST_POINTS = 2000
+# Longer than anybody waits between two scrapes; series that rest are not sent with old exemplars for ever.
+_SHOWN_NANOSECONDS = 300_000_000_000
 _OVERFLOW: Mapping[str, AnyValue] = {"otel.metric.overflow": True}
 
 _Key = tuple[tuple[str, AnyValue], ...]
@@ -145,7 +147,10 @@ class LeanHistogram(metrics.Histogram):
         return point
 
     def _keep_exemplar(self, point: _Point, bucket: int, amount: float, context: Context | None) -> None:
-        """Keep the newest value of each bucket between two collections, as the specification's default does."""
+        """Keep the newest value of each bucket until a newer one comes, as Prometheus' clients do.
+
+        The specification's default forgets it with each collection: who scrapes more rarely than we send would miss it.
+        """
         span = trace.get_current_span(context).get_span_context()
         if not span.trace_flags & 1 and self._exemplars == "trace_based":
             return
@@ -157,7 +162,8 @@ class LeanHistogram(metrics.Histogram):
             return [self._read(point, now) for point in self._points.values()]
 
     def _read(self, point: _Point, now: int) -> HistogramDataPoint:
-        exemplars, point.exemplars = point.exemplars, {}
+        oldest = now - _SHOWN_NANOSECONDS
+        exemplars = point.exemplars.copy()
         return HistogramDataPoint(
             attributes=point.attributes,
             start_time_unix_nano=point.start,
@@ -168,7 +174,7 @@ class LeanHistogram(metrics.Histogram):
             explicit_bounds=self._bounds,
             min=point.least,
             max=point.most,
-            exemplars=[_exemplar(*kept) for kept in exemplars.values()],
+            exemplars=[_exemplar(*kept) for kept in exemplars.values() if kept[1] > oldest],
         )
 
 

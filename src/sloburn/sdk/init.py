@@ -21,6 +21,7 @@ from sloburn.sdk.handle import Telemetry
 from sloburn.sdk.instrument import instrument
 from sloburn.sdk.lifecycle import follow_process
 from sloburn.sdk.log_export import LogEmitter
+from sloburn.sdk.log_threads import follow_threads
 from sloburn.sdk.outgoing import guard_baggage
 from sloburn.sdk.pipeline import describe, idle_telemetry, restart_pipeline, start_pipeline
 from sloburn.sdk.project import Project, find_project
@@ -70,6 +71,10 @@ def _caller() -> FrameType | None:
     while frame is not None and str(frame.f_globals.get("__name__", "")).partition(".")[0] == "sloburn":
         frame = frame.f_back
     return frame
+
+
+def _package_of(frame: FrameType | None) -> str:
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0] if frame else ""
 
 
 def running_telemetry() -> Telemetry | None:
@@ -124,6 +129,7 @@ def _start_enabled(config: TelemetryConfig, problems: tuple[str, ...]) -> Teleme
     watch(telemetry)
     after_fork = instrument(telemetry, logs)
     after_fork.append(stream_losses.after_fork)
+    follow_threads(telemetry, _package_of(_caller()))
     if logs is not None:
         after_fork.append(logs.after_fork)
         watch_uncaught(telemetry, logs)

@@ -76,4 +76,4 @@ def _flush_in_multiprocessing(telemetry: Telemetry) -> None:
     """Flush at the end of forked `multiprocessing` children, which leave without running atexit."""
     from multiprocessing import util
 
-    util.register_after_fork(telemetry, lambda forked: util.Finalize(None, forked.shutdown, exitpriority=0))
+    util.register_after_fork(telemetry, lambda forked: util.Finalize(None, forked.shutdown_at_exit, exitpriority=0))

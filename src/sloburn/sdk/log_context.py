@@ -1,11 +1,13 @@
 """Fields that every event carries while some work goes on: `log_context`.
 
 They live in context variables (structlog's own, so that hosts which use `structlog.contextvars` see the same fields):
-asyncio tasks inherit them, threads do not; `carry_context` takes them along.
+asyncio tasks inherit them, threads and executors once `init_telemetry` has run (`sloburn.sdk.log_threads`);
+`carry_context` takes them along to whatever else runs a function.
 """
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import functools
 import inspect
@@ -15,6 +17,8 @@ from typing import Any, ParamSpec, Self, TypeVar, cast
 
 import structlog
 from opentelemetry import baggage, context
+
+from sloburn.sdk.redaction import printed
 
 P = ParamSpec("P")
 Result = TypeVar("Result")
@@ -33,16 +37,17 @@ class log_context:
         **fields: What is added; the innermost wins, and a field of the event itself wins over all.
     """
 
-    def __init__(self, **fields: object) -> None:
+    def __init__(self, /, **fields: object) -> None:
         self._fields = fields
         self._tokens: Mapping[str, contextvars.Token[Any]] = {}
         self._baggage: contextvars.Token[context.Context] | None = None
 
     def __enter__(self) -> Self:
         self._tokens = structlog.contextvars.bind_contextvars(**self._fields)
-        if self._fields.get(REQUEST_ID):
-            carried = baggage.set_baggage(REQUEST_ID_BAGGAGE, str(self._fields[REQUEST_ID]))
-            self._baggage = context.attach(carried)
+        given = self._fields.get(REQUEST_ID)
+        request_id = "" if given is None else printed(given)
+        if request_id:
+            self._baggage = context.attach(baggage.set_baggage(REQUEST_ID_BAGGAGE, request_id))
         return self
 
     def __exit__(
@@ -51,7 +56,9 @@ class log_context:
         if self._baggage is not None:
             context.detach(self._baggage)
             self._baggage = None
-        structlog.contextvars.reset_contextvars(**self._tokens)
+        # Elsewhere than where it began, as in a generator that another task finishes, there is nothing to take back.
+        with contextlib.suppress(ValueError):
+            structlog.contextvars.reset_contextvars(**self._tokens)
 
     def __call__(self, function: Callable[P, Result]) -> Callable[P, Result]:
         """Decorate a function or a coroutine function.
@@ -81,9 +88,9 @@ class log_context:
 
 
 def carry_context(function: Callable[P, Result]) -> Callable[P, Result]:
-    """Return a function that runs in a copy of the present context: for threads and executors, which start with none.
+    """Return a function that runs in a copy of the present context: for whatever starts with none.
 
-    Fields, span and baggage come along: ``pool.submit(carry_context(work), order)``.
+    All context variables come along, fields, span and baggage among them: ``pool.submit(carry_context(work), order)``.
     """
     present = contextvars.copy_context()
 

@@ -6,20 +6,15 @@ from collections.abc import MutableMapping
 from typing import cast
 
 from opentelemetry import _logs
-from opentelemetry._logs import LogRecord, SeverityNumber
-from opentelemetry.sdk._logs import ReadableLogRecord
+from opentelemetry._logs import LogRecord
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import TraceFlags
 from opentelemetry.util.types import AnyValue
 
+from sloburn.sdk.event_record import EventRecord, severity_of
+from sloburn.sdk.log_ids import Ids, present_ids
 from sloburn.sdk.providers import DirectLoggerProvider
 
-_SEVERITIES = {
-    "debug": (SeverityNumber.DEBUG, "DEBUG"),
-    "info": (SeverityNumber.INFO, "INFO"),
-    "warning": (SeverityNumber.WARN, "WARN"),
-    "error": (SeverityNumber.ERROR, "ERROR"),
-    "critical": (SeverityNumber.FATAL, "FATAL"),
-}
 _MOST_SCOPES = 1000
 
 
@@ -44,32 +39,42 @@ class LogEmitter:
         body: object,
         attributes: MutableMapping[str, object],
         unix_nano: int,
+        ids: Ids | None = None,
         event_name: str | None = None,
     ) -> None:
-        """Emit one event; the trace context is the current one."""
-        severity, text = _SEVERITIES.get(level, (SeverityNumber.INFO, "INFO"))
+        """Emit one event; the ids are those of the current context when absent."""
+        provider = self._provider
+        ids = ids or present_ids()
+        if not isinstance(provider, DirectLoggerProvider) or provider.only_queue is None:
+            self._send(logger, level, body, attributes, unix_nano, ids, event_name)
+            return
+        provider.only_queue.add(
+            EventRecord(provider.resource, self._scope(logger), unix_nano, level, body, attributes, ids, event_name)
+        )
+
+    def _send(
+        self,
+        logger: str,
+        level: str,
+        body: object,
+        attributes: MutableMapping[str, object],
+        unix_nano: int,
+        ids: Ids,
+        event_name: str | None,
+    ) -> None:
+        """Let the SDK, and whatever the host has added to it, have the record."""
+        severity = severity_of(level)
         record = LogRecord(
             timestamp=unix_nano,
             observed_timestamp=unix_nano,
             severity_number=severity,
-            severity_text=text,
+            severity_text=severity.name,
             body=cast("AnyValue", body),
             attributes=cast("dict[str, AnyValue]", attributes),
             event_name=event_name,
         )
-        self._send(logger, record)
-
-    def _send(self, name: str, record: LogRecord) -> None:
-        provider = self._provider
-        if not isinstance(provider, DirectLoggerProvider) or provider.only_queue is None:
-            provider.get_logger(name).emit(record)
-            return
-        # Once on its way a record needs no context, which would keep a whole request alive.
-        record.context = None  # type: ignore[assignment]
-        scope = self._scope(name)
-        provider.only_queue.add(
-            ReadableLogRecord(log_record=record, resource=provider.resource, instrumentation_scope=scope)
-        )
+        record.trace_id, record.span_id, record.trace_flags = ids.trace_id, ids.span_id, TraceFlags(ids.flags)
+        self._provider.get_logger(logger).emit(record)
 
     def _scope(self, name: str) -> InstrumentationScope:
         scope = self._scopes.get(name)

@@ -31,7 +31,8 @@ def write_line(line: str) -> None:
         sys.stdout.flush()
     except UnicodeEncodeError:
         _write_ascii(line)
-    except (OSError, ValueError, AttributeError):
+    except Exception:
+        # Closed, full or gone; in a signal handler a stream that is being written refuses with RuntimeError.
         LOST_LINES.count += 1
 
 
@@ -40,7 +41,7 @@ def _write_ascii(line: str) -> None:
     try:
         sys.stdout.write(line.encode("ascii", "backslashreplace").decode("ascii") + "\n")
         sys.stdout.flush()
-    except (OSError, ValueError, AttributeError):
+    except Exception:
         LOST_LINES.count += 1
 
 
@@ -60,7 +61,9 @@ class LineFile:
         self._path = Path(path)
         self._max_bytes = max_bytes
         self._count = count
-        self._lock = threading.Lock()
+        # A signal handler may log while the thread that it interrupts writes, or even rotates.
+        self._lock = threading.RLock()
+        self._is_rotating = False
         self._descriptor = -1
         self._identity = (0, 0)
 
@@ -77,7 +80,8 @@ class LineFile:
 
     def after_fork(self) -> None:
         """Use a lock of its own in a forked child: the parent's may be held by a thread that does not exist here."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        self._is_rotating = False
 
     def close(self) -> None:
         """Close the file; the next line opens it again."""
@@ -90,7 +94,7 @@ class LineFile:
         except FileNotFoundError:
             self._open()
             return
-        if status.st_size and status.st_size + size > self._max_bytes:
+        if status.st_size and status.st_size + size > self._max_bytes and not self._is_rotating:
             self._rotate()
         elif self._descriptor < 0 or (status.st_dev, status.st_ino) != self._identity:
             self._open()
@@ -108,6 +112,7 @@ class LineFile:
 
     def _rotate(self) -> None:
         guard = os.open(f"{self._path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        self._is_rotating = True
         try:
             if fcntl is not None:
                 fcntl.flock(guard, fcntl.LOCK_EX)
@@ -116,6 +121,10 @@ class LineFile:
                 self._shift()
             self._open()
         finally:
+            self._is_rotating = False
+            if fcntl is not None:
+                # A child that another thread has forked meanwhile has the descriptor, too, and never closes it.
+                fcntl.flock(guard, fcntl.LOCK_UN)
             os.close(guard)
 
     def _shift(self) -> None:

@@ -9,6 +9,8 @@ from typing import Any, Protocol
 import structlog
 from structlog.typing import FilteringBoundLogger
 
+from sloburn.sdk.log_events import EventFinisher
+
 _METHODS = {
     "debug": logging.DEBUG,
     "info": logging.INFO,
@@ -87,10 +89,18 @@ def _method(name: str, level: int) -> Callable[..., Any]:
     def method(self: Any, event: str, *args: Any, **fields: Any) -> Any:  # noqa: ANN401 - structlog's signature
         if level < self._logger.threshold:
             return None
-        return self._proxy_to_logger(name, _filled(event, args), **fields)
+        return _emit(self, name, _filled(event, args) if args else event, fields)
 
     method.__name__ = name
     return method
+
+
+def _emit(bound: Any, name: str, event: str, fields: dict[str, Any]) -> Any:  # noqa: ANN401 - structlog's signature
+    """Do what structlog does; the short way where our processor, which drops nothing, is the only one."""
+    processors, logger = bound._processors, bound._logger
+    if len(processors) != 1 or type(processors[0]) is not EventFinisher or event is None:
+        return bound._proxy_to_logger(name, event, **fields)
+    return getattr(logger, name)(processors[0](logger, name, {**bound._context, **fields, "event": event}))
 
 
 def _async_method(emit: Callable[..., Any], level: int) -> Callable[..., Any]:
@@ -103,7 +113,7 @@ def _async_method(emit: Callable[..., Any], level: int) -> Callable[..., Any]:
 def _log(self: Any, level: int, event: str, *args: Any, **fields: Any) -> Any:  # noqa: ANN401 - structlog's signature
     if level < self._logger.threshold:
         return None
-    return self._proxy_to_logger(word(level), _filled(event, args), **fields)
+    return _emit(self, word(level), _filled(event, args), fields)
 
 
 def _async_log(emit: Callable[..., Any]) -> Callable[..., Any]:

@@ -42,14 +42,14 @@ def _take_over(logger: logging.Logger) -> None:
     on purpose.
     """
     handlers = logger.handlers
-    if not any(_is_standard(handler) or isinstance(handler, _ToRoot) for handler in handlers):
+    if not any(_is_standard(handler) or isinstance(handler, ToRoot) for handler in handlers):
         return
-    kept = [handler for handler in handlers if not _is_standard(handler) and not isinstance(handler, _ToRoot)]
-    handlers[:] = [*kept, _ToRoot()]
+    kept = [handler for handler in handlers if not _is_standard(handler) and not isinstance(handler, ToRoot)]
+    handlers[:] = [*kept, ToRoot()]
     logger.propagate = False
 
 
-class _ToRoot(logging.NullHandler):
+class ToRoot(logging.NullHandler):
     """Hands records to the handlers of the root logger, as propagation would."""
 
     def handle(self, record: logging.LogRecord) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import logging
 from collections.abc import Callable, Sequence
 
 import structlog
@@ -10,6 +12,8 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 from sloburn.sdk.log_events import EventFinisher
 from sloburn.sdk.log_levels import make_leveled_logger
+
+logger = logging.getLogger("sloburn")
 
 
 def configure_structlog(finisher: EventFinisher, logger_factory: Callable[..., WrappedLogger]) -> None:
@@ -34,17 +38,28 @@ def follow_structlog(finisher: EventFinisher) -> None:
     @functools.wraps(original)
     def configure(*arguments: object, **settings: object) -> None:
         original(*arguments, **settings)  # type: ignore[arg-type]
-        join_structlog(finisher)
+        with contextlib.suppress(Exception):
+            rejoin_structlog(finisher)
 
     structlog.configure = configure
 
 
-def join_structlog(finisher: EventFinisher) -> None:
-    """Put ids and export before the host's renderer, in place, because loggers in use hold this very list."""
+def rejoin_structlog(finisher: EventFinisher) -> None:
+    """Join again, and say so, when the host has configured structlog anew under whatever name it has for that."""
+    if join_structlog(finisher):
+        logger.info("structlog was configured anew: its look stays, ids and export were added")
+
+
+def join_structlog(finisher: EventFinisher) -> bool:
+    """Put ids and export before the host's renderer, in place, because loggers in use hold this very list.
+
+    Returns:
+        Whether they were missing.
+    """
     settings = structlog.get_config()
     processors: Sequence[Processor] = settings["processors"]
     if not processors or any(processor is finisher or isinstance(processor, _Joined) for processor in processors):
-        return
+        return False
     joined: list[Processor] = [_Joined(finisher.clean_in_place)]
     # What reaches the standard library is exported there.
     if not isinstance(settings["logger_factory"], structlog.stdlib.LoggerFactory):
@@ -53,6 +68,7 @@ def join_structlog(finisher: EventFinisher) -> None:
         processors[-1:-1] = joined
     else:
         structlog.configure(processors=[*processors[:-1], *joined, processors[-1]])
+    return True
 
 
 class _Joined:
@@ -68,10 +84,14 @@ class _Joined:
         self._copies = copies
 
     def __call__(self, logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
-        """Process one event."""
+        """Process one event; never raises."""
+        with contextlib.suppress(Exception):
+            self._process(logger, method, event)
+        return event
+
+    def _process(self, logger: WrappedLogger, method: str, event: EventDict) -> None:
         seen = dict(event) if self._copies else event
         if self._copies:
             seen.setdefault("level", method)
             seen.setdefault("logger", getattr(logger, "name", "root"))
         self._act(seen)
-        return event

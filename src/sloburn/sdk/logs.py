@@ -12,15 +12,17 @@ from structlog.typing import FilteringBoundLogger
 
 from sloburn.sdk.config import TelemetryConfig
 from sloburn.sdk.log_context import carry_context, log_context
-from sloburn.sdk.log_events import Console, Emitter, EventFinisher, RecordHandler, RedactingFilter, Sinks
+from sloburn.sdk.log_events import Console, Emitter, EventFinisher, Sinks
 from sloburn.sdk.log_files import LOST_LINES, LineFile, LostLines, write_line
+from sloburn.sdk.log_handlers import HandlerKeeper
 from sloburn.sdk.log_levels import Levels
-from sloburn.sdk.log_servers import join_servers
-from sloburn.sdk.log_structlog import configure_structlog, follow_structlog, join_structlog
+from sloburn.sdk.log_records import RecordHandler
+from sloburn.sdk.log_structlog import configure_structlog, follow_structlog, join_structlog, rejoin_structlog
 from sloburn.sdk.redaction import Redactor, use_redactor
 
 __all__ = [
     "LOST_LINES", "Emitter", "LogSetup", "LostLines", "carry_context", "configure_logs", "get_logger", "log_context",
+    "look_after_logs",
 ]  # fmt: skip
 
 
@@ -62,21 +64,27 @@ class _Stream:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogSetup:
-    """What was set up on the root logger.
+    """What was set up on the standard library's loggers.
 
     Args:
-        handler: Our handler.
-        is_owner: Whether it is the one that writes; False when the host has handlers of its own.
+        keeper: Keeps our handlers there.
     """
 
-    handler: RecordHandler
-    is_owner: bool
+    keeper: HandlerKeeper
+
+    @property
+    def handler(self) -> RecordHandler:
+        """Our handler of the root logger."""
+        return self.keeper.handler
+
+    @property
+    def is_owner(self) -> bool:
+        """Whether it is the one that writes; False when the host has handlers of its own."""
+        return self.handler.is_writing
 
     def attach(self) -> None:
         """Put the handler back after somebody has replaced the root logger's handlers."""
-        root = logging.getLogger()
-        if self.handler not in root.handlers:
-            root.addHandler(self.handler)
+        self.keeper.look()
 
     def set_level(self, level: int | str | None) -> None:
         """Let the root logger pass this level and above; None changes nothing."""
@@ -117,7 +125,8 @@ def configure_logs(config: TelemetryConfig, emitter: Emitter | None) -> LogSetup
         else:
             configure_structlog(_STREAM.finisher, StdoutLogger)
         follow_structlog(_STREAM.finisher)
-        _STREAM.setup = _configure_standard_library(_STREAM.finisher)
+        _STREAM.setup = LogSetup(keeper=HandlerKeeper(_STREAM.finisher))
+        _STREAM.setup.keeper.begin()
     if _STREAM.setup.is_owner:
         logging.getLogger().setLevel(_STREAM.levels.default)
     return _STREAM.setup
@@ -157,15 +166,11 @@ def _set_levels(levels: Levels) -> None:
     levels.apply()
 
 
-def _configure_standard_library(finisher: EventFinisher) -> LogSetup:
-    root = logging.getLogger()
-    is_owner = not root.handlers
-    for host in root.handlers:
-        host.addFilter(RedactingFilter(finisher))
-    handler = RecordHandler(finisher, is_writing=is_owner)
-    root.addHandler(handler)
-    join_servers(None if is_owner else lambda: RecordHandler(finisher, is_writing=False))
-    return LogSetup(handler=handler, is_owner=is_owner)
+def look_after_logs() -> None:
+    """Join again when the host has configured logging or structlog anew. Cheap: a worker calls it every second."""
+    if _STREAM.setup is not None:
+        _STREAM.setup.attach()
+        rejoin_structlog(_STREAM.finisher)
 
 
 def get_logger(name: str | None = None) -> FilteringBoundLogger:

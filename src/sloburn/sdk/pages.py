@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Protocol
 
-from sloburn.sdk.exclusion import MOUNTED_PATHS
+from opentelemetry import context
+
+from sloburn.sdk.exclusion import FORGET, MOUNTED_PATHS
 
 logger = logging.getLogger("sloburn")
 
@@ -101,7 +103,17 @@ class AsgiPage:
         self._page = page
 
     async def __call__(self, scope: Mapping[str, Any], receive: object, send: Callable[..., Awaitable[None]]) -> None:  # noqa: ARG002
-        """Answer one request."""
+        """Answer one request, unseen."""
+        if forget := scope.get(FORGET):
+            forget()
+        # What the page itself does, to look at a database for instance, is no part of a trace that is forgotten.
+        token = context.attach(context.Context())
+        try:
+            await self._answer(scope, send)
+        finally:
+            context.detach(token)
+
+    async def _answer(self, scope: Mapping[str, Any], send: Callable[..., Awaitable[None]]) -> None:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope.get("headers", ())}
         answer = await self._page(headers)
         pairs = [(name.encode(), value.encode()) for name, value in answer.headers()]

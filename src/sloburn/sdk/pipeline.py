@@ -12,6 +12,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from sloburn.errors import ConfigError
 from sloburn.sdk.config import Signal, Target, TelemetryConfig
 from sloburn.sdk.environment import without_misspelt
+from sloburn.sdk.event_record import EventRecord
 from sloburn.sdk.exporters import wire
 from sloburn.sdk.exporters.health import ExportHealth
 from sloburn.sdk.exporters.log_encoding import encode_record
@@ -23,6 +24,7 @@ from sloburn.sdk.exporters.span_encoding import encode_span
 from sloburn.sdk.exporters.transport import make_sender
 from sloburn.sdk.exporters.worker import ExportWorker
 from sloburn.sdk.handle import Telemetry
+from sloburn.sdk.logs import look_after_logs
 from sloburn.sdk.providers import Providers, drop, make_providers
 
 
@@ -138,7 +140,7 @@ def _make_sources(config: TelemetryConfig, providers: Providers) -> dict[Signal,
         max_queue_size=size,
         max_batch_size=batch,
     )
-    logs: QueueSource[ReadableLogRecord, wire.Group] = QueueSource(
+    logs: QueueSource[ReadableLogRecord | EventRecord, wire.Group] = QueueSource(
         encode=encode_record,
         group_of=lambda record: groups.of(record.resource, record.instrumentation_scope),
         assemble=lambda items: wire.grouped(items, resource_of),
@@ -163,6 +165,7 @@ def _make_worker(
         health=health,
         interval_seconds=config.metric_interval_seconds if is_metrics else config.span_interval_seconds,
         timeout_seconds=target.timeout_seconds if target else 10.0,
+        look=look_after_logs if signal == "logs" else lambda: None,
     )
     if isinstance(source, QueueSource):
         source.wake = worker.wake

@@ -14,6 +14,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
 
 from sloburn.sdk.config import TelemetryConfig
+from sloburn.sdk.event_record import EventRecord
 from sloburn.sdk.histograms import Histograms
 from sloburn.sdk.ids import IDS
 from sloburn.sdk.limits import ExemplarFilter, Limits
@@ -76,14 +77,14 @@ class LogQueue(LogRecordProcessor):
         add: Takes the record; must neither block nor raise.
     """
 
-    def __init__(self, add: Callable[[ReadableLogRecord], None] = drop) -> None:
+    def __init__(self, add: Callable[[ReadableLogRecord | EventRecord], None] = drop) -> None:
         self._add = add
 
-    def redirect(self, add: Callable[[ReadableLogRecord], None]) -> None:
+    def redirect(self, add: Callable[[ReadableLogRecord | EventRecord], None]) -> None:
         """Hand records to another queue from now on."""
         self._add = add
 
-    def add(self, record: ReadableLogRecord) -> None:
+    def add(self, record: ReadableLogRecord | EventRecord) -> None:
         """Queue a record that is complete."""
         self._add(record)
 

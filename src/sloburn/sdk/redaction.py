@@ -101,7 +101,11 @@ class Redactor:
                     continue
                 if kind is float and math.isfinite(value):  # type: ignore[arg-type]
                     continue
-            replaced = self._field(key, value, (), budget)
+            try:
+                replaced = self._field(key, value, (), budget)
+            except Exception:
+                # What fails when it is looked at can be neither searched nor shown.
+                replaced = _unshown(value)
             if replaced is not value:
                 yield key, replaced
 
@@ -143,14 +147,14 @@ class Redactor:
 
     def _shown(self, value: object, path: Path, budget: _Budget) -> object:
         """Return a value's text, or, where values keep their types, the value itself when its text holds no secret."""
-        printed = _printed(value)
-        cleaned = self._text(printed, path)
-        return cleaned if budget.converts or cleaned is not printed else value
+        text = printed(value)
+        cleaned = self._text(text, path)
+        return cleaned if budget.converts or cleaned is not text else value
 
     def _whole_number(self, value: int, path: Path, budget: _Budget) -> object:
         if self._is_enabled and is_card_number(value):
             return self._decide(value, path, "card")
-        return value if _LEAST_INT <= value < _MOST_INT or not budget.converts else _printed(value)
+        return value if _LEAST_INT <= value < _MOST_INT or not budget.converts else printed(value)
 
     def _container(self, value: Container, path: Path, budget: _Budget) -> object:
         """Return a container without secrets; a converted one is always a copy, as it is encoded later elsewhere."""
@@ -171,7 +175,7 @@ class Redactor:
         """Return a pair whose first item may name the second, as lists of headers hold them."""
         name, value = pair
         is_named = isinstance(name, (str, bytes))
-        cleaned = self._field(_printed(name), value, path, budget) if is_named else self._value(value, path, 1, budget)
+        cleaned = self._field(printed(name), value, path, budget) if is_named else self._value(value, path, 1, budget)
         items = [self._value(name, path, 0, budget), cleaned]
         return pair if not budget.converts and all(map(is_, items, pair)) else items
 
@@ -243,9 +247,13 @@ def redact_text(text: str) -> str:
     return _Current.redactor.text(text)
 
 
-def _printed(value: object) -> str:
+def printed(value: object) -> str:
     """Return a value as text; its own ``__str__`` may fail in any way."""
     try:
         return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
     except Exception:
-        return f"<{type(value).__name__} that cannot be shown>"
+        return _unshown(value)
+
+
+def _unshown(value: object) -> str:
+    return f"<{type(value).__name__} that cannot be shown>"

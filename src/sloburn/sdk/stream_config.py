@@ -20,6 +20,7 @@ class LogSettings:
         file: JSON lines go here too; None writes no file.
         file_bytes: The size at which the file is rotated.
         file_count: How many files are kept, the current one included.
+        follows_threads: Whether threads and executors log, and trace, in the context of whoever uses them.
     """
 
     format: LogFormat = "json"
@@ -27,6 +28,7 @@ class LogSettings:
     file: str | None = None
     file_bytes: int = 50_000_000
     file_count: int = 5
+    follows_threads: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -41,6 +41,9 @@ def log_settings(pick: Pick, given: Arguments) -> LogSettings:
         file_count=pick(
             ("log_file_count", given.log_file_count), ("SLOBURN_LOG_FILE_COUNT",), values.count, default.file_count
         ),
+        follows_threads=pick(
+            ("follow_threads", given.follow_threads), ("SLOBURN_FOLLOW_THREADS",), values.boolean, default=True
+        ),
     )
 
 

@@ -7,6 +7,7 @@ import mmap
 import os
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from sloburn.clock import monotonic
 from sloburn.sdk.config import Signal
@@ -18,11 +19,26 @@ logger = logging.getLogger("sloburn")
 # begin within so many seconds are counted, and announced when they outlast them.
 _QUIET_SECONDS = 60.0
 _SIGNALS: tuple[Signal, ...] = ("traces", "metrics", "logs")
-_SINCE, _QUIET_UNTIL, _IS_ANNOUNCED = range(len(_SIGNALS), len(_SIGNALS) + 3)
+_SINCE, _QUIET_UNTIL, _IS_ANNOUNCED, _WAITED, _WAITED_UNTIL, _IS_ANSWERED = range(len(_SIGNALS), len(_SIGNALS) + 6)
 # Children write what they leave behind into a row that their number chooses: those that live at one time have numbers
 # side by side, and so no two of them write to one place at once.
-_FIRST_ROW = 8
+_FIRST_ROW = 9
 _ROWS = (mmap.PAGESIZE // 8 - _FIRST_ROW) // len(_SIGNALS)
+# A parent that was waiting for its children ends so soon after the last of them; Celery takes its time.
+_SAME_END_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LastWait:
+    """How long a process has delayed its end for the receiver, a moment ago.
+
+    Args:
+        seconds: So long, all of its hooks together.
+        is_answered: Whether everything was taken in the end.
+    """
+
+    seconds: float
+    is_answered: bool
 
 
 class TreeState:
@@ -70,6 +86,16 @@ class TreeState:
         if os.getpid() != self._owner:
             return 0
         return int(sum(self._cells[_FIRST_ROW + _SIGNALS.index(signal) :: len(_SIGNALS)]))
+
+    def note_wait(self, seconds: float, until: float, *, is_answered: bool) -> None:
+        """Note how long this process has delayed its end."""
+        self._cells[_WAITED], self._cells[_IS_ANSWERED], self._cells[_WAITED_UNTIL] = seconds, is_answered, until
+
+    def last_wait(self, now: float) -> LastWait | None:
+        """Return how long another process or this one has just delayed its end; only the eldest comes after others."""
+        if os.getpid() != self._owner or now - self._cells[_WAITED_UNTIL] > _SAME_END_SECONDS:
+            return None
+        return LastWait(seconds=self._cells[_WAITED], is_answered=bool(self._cells[_IS_ANSWERED]))
 
     def is_out(self, signal: Signal) -> bool:
         """Tell whether somebody could not deliver this signal."""
@@ -155,6 +181,14 @@ class ExportHealth:
     def reason(self, signal: Signal) -> str:
         """Return why this signal cannot be delivered, empty when it can."""
         return self._failing.get(signal, "")
+
+    def note_wait(self, seconds: float, until: float, *, is_answered: bool) -> None:
+        """Note for the parent process how long this one has delayed its end, until when, and whether it was of use."""
+        self._tree.note_wait(seconds, until, is_answered=is_answered)
+
+    def last_wait(self, now: float) -> LastWait | None:
+        """Return how long a process of this tree has delayed its end, if one has a moment ago."""
+        return self._tree.last_wait(now)
 
     def leave_behind(self, signal: Signal, count: int) -> None:
         """Note what is lost with this process, which is about to end without a word."""

@@ -172,15 +172,20 @@ class QueueSource(Generic[Item, Group]):
             if refused:
                 self._dropped["queue_full"] += refused
 
+    def _drop(self, reason: str) -> None:
+        """Count one under the lock of those who ask how it goes, from other threads: both add to the same number."""
+        with self._folding:
+            self._dropped[reason] += 1
+
     def _encode_one(self, item: Item) -> None:
         try:
             group, encoded = self._group_of(item), self._encode(item)
         except Exception:
             # What cannot be encoded costs itself, never its batch or the thread.
-            self._dropped["not_encodable"] += 1
+            self._drop("not_encodable")
             return
         if self._bytes + len(encoded) > self._max_queue_bytes:
-            self._dropped["queue_full"] += 1
+            self._drop("queue_full")
             return
         self._bytes += len(encoded)
         self._groups.append(group)

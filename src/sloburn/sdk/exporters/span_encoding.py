@@ -46,7 +46,7 @@ def _span(span: ReadableSpan) -> bytes:
         _ids(context) if context else b"",
         _trace_state(context.trace_state) if context and context.trace_state else b"",
         b"\x22\x08" + parent.span_id.to_bytes(8, "big") if parent else b"",
-        wire.text(b"\x2a", span.name),
+        wire.text(b"\x2a", redact_text(span.name)),
         _KINDS[span.kind],
         _times(b"\x39", span.start_time or 0, b"\x41", span.end_time or 0),
         wire.attributes(b"\x4a", _clean(span.attributes)),
@@ -72,7 +72,7 @@ def _trace_state(state: TraceState) -> bytes:
 def _event(event: Event) -> bytes:
     return (
         wire.fixed64(b"\x09", event.timestamp)
-        + wire.text(b"\x12", event.name)
+        + wire.text(b"\x12", redact_text(event.name))
         + wire.attributes(b"\x1a", _clean(event.attributes))
         + wire.number(b"\x20", event.dropped_attributes)
     )

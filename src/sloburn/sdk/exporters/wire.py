@@ -116,7 +116,7 @@ _TEXTS, _INTS = PairCache(), PairCache()
 
 
 def attributes(tag: bytes, pairs: Mapping[str, object] | None) -> bytes:
-    """Encode attributes as a repeated field; one whose value fails when it is looked at is left out."""
+    """Encode attributes as a repeated field; one whose value fails when it is looked at says so in its place."""
     if not pairs:
         return b""
     encoded = [tag]
@@ -136,7 +136,10 @@ def attributes(tag: bytes, pairs: Mapping[str, object] | None) -> bytes:
 
 
 def _pair(key: str, value: object) -> bytes:
-    body = _key_value(key, value)
+    try:
+        body = _key_value(key, value)
+    except Exception:
+        body = _key_value(key, f"<{type(value).__name__} that cannot be shown>")
     return varint(len(body)) + body
 
 

@@ -49,6 +49,7 @@ class ExportWorker:
         health: Told of every success and failure.
         interval_seconds: How often to look.
         timeout_seconds: The longest that one request may take.
+        look: What else is looked after in every interval; must be quick.
         now: Seconds on a clock that never goes back.
     """
 
@@ -61,6 +62,7 @@ class ExportWorker:
         health: ExportHealth,
         interval_seconds: float,
         timeout_seconds: float,
+        look: Callable[[], None] = lambda: None,
         now: Callable[[], float] = monotonic,
     ) -> None:
         self.signal = signal
@@ -69,6 +71,7 @@ class ExportWorker:
         self._health = health
         self._interval = interval_seconds
         self._timeout = timeout_seconds
+        self._look = look
         self._now = now
         self._reset()
 
@@ -189,10 +192,11 @@ class ExportWorker:
         return min(after_interval, max(looked, self._not_before)) if self._pending else after_interval
 
     def _prepare(self) -> None:
-        try:
-            self._source.prepare()
-        except Exception as error:
-            self._health.failed(self.signal, f"{type(error).__name__}: {error}")
+        for act in (self._look, self._source.prepare):
+            try:
+                act()
+            except Exception as error:
+                self._health.failed(self.signal, f"{type(error).__name__}: {error}")
 
     def _is_due(self) -> bool:
         return bool(self._flushes) or self._now() >= self._not_before

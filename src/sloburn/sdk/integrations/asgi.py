@@ -18,7 +18,7 @@ from opentelemetry import context, propagate, trace
 from opentelemetry.trace import Span, SpanKind, StatusCode, Tracer
 
 from sloburn.sdk.config import TelemetryConfig
-from sloburn.sdk.exclusion import MOUNTED_PATHS
+from sloburn.sdk.exclusion import FORGET, MOUNTED_PATHS
 from sloburn.sdk.integrations import request_id
 from sloburn.sdk.integrations.asgi_scope import (
     Scope,
@@ -68,7 +68,10 @@ class RequestObserver:
         path = scope.get("path", "")
         if path.endswith("/"):
             path = path.rstrip("/") or "/"
-        return path in self._excluded_paths or path in MOUNTED_PATHS
+        if path in self._excluded_paths or path in MOUNTED_PATHS:
+            return True
+        prefix: str = scope.get("root_path") or ""
+        return bool(prefix) and path.startswith(prefix) and path[len(prefix) :] in self._excluded_paths
 
     def parent_of(self, headers: dict[str, str]) -> context.Context:
         """Return the context that the request came with."""
@@ -82,6 +85,7 @@ class RequestObserver:
         if exchange is None:
             await app(scope, receive, send)
             return
+        scope[FORGET] = exchange.forget
         try:
             await app(scope, exchange.watch_receive(receive), exchange.watch_send(send))
         except BaseException as error:
@@ -167,6 +171,12 @@ class Exchange:
         """Return what log lines about this request carry, for those that its server writes when it is over."""
         ids = _ids_of(self._span)
         return {**ids, REQUEST_ID: self._request_id.decode()} if self._request_id else ids
+
+    def forget(self) -> None:
+        """Leave no span and no duration: a page of ours answers. A span that never ends is never sent."""
+        if not self._is_over:
+            self._is_over = True
+            self._observer.metrics.end(self._method, self._scheme)
 
     def leave(self) -> None:
         """Put things back as they were before the request."""
