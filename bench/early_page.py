@@ -24,8 +24,9 @@ from sloburn.duration import DAY, SECOND
 from sloburn.slo.budget import Count
 from sloburn.slo.catalog import workbook_windows
 from sloburn.slo.clamp import reachable_windows
+from sloburn.slo.conditions import AllOf
 from sloburn.slo.early import WINDOWS, EarlyRule, Slice, early_rule, judge, tolerated_burst
-from sloburn.slo.model import Alerting, AllOf, Period, Severity, Slo, SpanIndicator
+from sloburn.slo.model import Alerting, Period, Severity, Slo, SpanIndicator
 
 YEAR = 366 * 86_400
 PERIOD = Period(length_ns=30 * DAY)

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.fuzz_bodies import Bodies, Case
-from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 from sloburn.otlp.anyvalue import any_value
 from sloburn.otlp.decode import decode
@@ -114,7 +114,7 @@ class Fuzzer:
         return ""
 
 
-async def _call(app: Starlette, case: Case) -> tuple[int, bytes]:
+async def _call(app: ASGIApp, case: Case) -> tuple[int, bytes]:
     """Return status and content type of an answer."""
     scope = {
         "type": "http",

@@ -40,6 +40,7 @@ class Contender:
         path: Where the requests go.
         make: Makes them.
         gzip: Compress them.
+        pods: How many processes sent what is in one of them.
     """
 
     name: str
@@ -47,11 +48,17 @@ class Contender:
     path: str
     make: Make
     gzip: bool = False
+    pods: int = 1
+
+    @property
+    def shape(self) -> tuple[bool, int]:
+        """Those that get the same spans in the same form are compared."""
+        return self.gzip, self.pods
 
 
-def spans_of(services: int) -> Make:
-    """Return a maker of trace requests that takes the services in turn."""
-    bodies = [SpanBody(service=service_name(number), seed=number) for number in range(min(services, 100))]
+def spans_of(services: int, pods: int = 1) -> Make:
+    """Return a maker of trace requests that takes the services in turn, with spans of so many processes in each."""
+    bodies = [SpanBody(service=service_name(number), seed=number, pods=pods) for number in range(min(services, 100))]
     lock = threading.Lock()
 
     def make(number: int) -> tuple[bytes, int]:
@@ -113,6 +120,8 @@ def contenders() -> list[Contender]:
         Contender("1 SLO", lambda: sloburn(one), traces, spans_of(1)),
         Contender("1,000 SLOs of one service", lambda: sloburn(many), traces, spans_of(1)),
         Contender("1,000 SLOs of 100 services", lambda: sloburn(wide), traces, spans_of(100)),
+        Contender("collector, 64 pods", collector, traces, spans_of(1, 64), pods=64),
+        Contender("1 SLO, 64 pods", lambda: sloburn(one), traces, spans_of(1, 64), pods=64),
         Contender("collector, gzip", collector, traces, spans_of(1), gzip=True),
         Contender("1 SLO, gzip", lambda: sloburn(one), traces, spans_of(1), gzip=True),
         Contender("metrics, 1 SLO (per point)", lambda: sloburn(_METRIC_SLO), metrics, points),
@@ -183,19 +192,20 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=[])
     options = parser.parse_args()
     print(f"{'':32} {'µs CPU/item':>12} {'/ collector':>12} {'items/s':>10} {'MiB':>6}")
-    base: dict[bool, float] = {}
+    base: dict[tuple[bool, int], float] = {}
     for contender in contenders():
         if options.only and not any(part in contender.name for part in options.only):
             continue
         found = [result for _ in range(options.rounds) if (result := measure(contender, options.requests))]
         if not found:
-            print(f"{contender.name:32} {RECORDED[contender.name]:>12} (recorded; not built here)")
+            recorded = RECORDED.get(contender.name, "?")
+            print(f"{contender.name:32} {recorded:>12} (recorded; not built here)")
             continue
         cpu, rate, memory = min(found)
         if contender.name.startswith("collector"):
-            base[contender.gzip] = cpu
-        comparable = contender.path == "/v1/traces" and contender.gzip in base
-        ratio = f"{cpu / base[contender.gzip]:.2f}" if comparable else ""
+            base[contender.shape] = cpu
+        comparable = contender.path == "/v1/traces" and contender.shape in base
+        ratio = f"{cpu / base[contender.shape]:.2f}" if comparable else ""
         print(f"{contender.name:32} {cpu:12.2f} {ratio:>12} {rate:10,.0f} {memory:6.0f}", flush=True)
 
 

@@ -32,10 +32,11 @@ def attributes(values: Mapping[str, str | int]) -> list[KeyValue]:
     ]
 
 
-def resource(service: str) -> list[KeyValue]:
+def resource(service: str, pod: int = 1) -> list[KeyValue]:
     """Return the resource of a service as an SDK would describe it."""
+    pod_id = f"pod-{pod}"
     return attributes(
-        {"service.name": service, "service.version": "1.2.3", "service.instance.id": "pod-1", "host.name": "node-7"}
+        {"service.name": service, "service.version": "1.2.3", "service.instance.id": pod_id, "host.name": "node-7"}
     )
 
 
@@ -62,21 +63,24 @@ class SpanBody:
         spans: How many.
         service: Whose.
         seed: Decides routes, codes and durations.
+        pods: How many processes sent them: a Collector puts those of several into one request.
     """
 
-    def __init__(self, spans: int = 512, service: str = "shop", seed: int = 1) -> None:
+    def __init__(self, spans: int = 512, service: str = "shop", seed: int = 1, pods: int = 1) -> None:
         rnd = random.Random(seed)
         request = ExportTraceServiceRequest()
-        part = request.resource_spans.add()
-        part.resource.attributes.extend(resource(service))
-        scope = part.scope_spans.add()
-        scope.scope.name = "opentelemetry.instrumentation.fastapi"
+        scopes = []
+        for pod in range(1, pods + 1):
+            part = request.resource_spans.add()
+            part.resource.attributes.extend(resource(service, pod))
+            scopes.append(part.scope_spans.add())
+            scopes[-1].scope.name = "opentelemetry.instrumentation.fastapi"
         self._durations = [rnd.randrange(1, 400) * 1_000_000 for _ in range(spans)]
         self.bad = 0
         for number in range(spans):
             route, bad = rnd.randrange(ROUTES), rnd.random() < BAD_SHARE or number == 7
             self.bad += bad
-            span = scope.spans.add(
+            span = scopes[number * pods // spans].spans.add(
                 trace_id=struct.pack(">QQ", _MARK, number),
                 span_id=struct.pack(">Q", number + 1),
                 parent_span_id=rnd.randbytes(8),

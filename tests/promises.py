@@ -6,19 +6,8 @@ from fractions import Fraction
 
 from sloburn.duration import DAY
 from sloburn.slo.catalog import workbook_windows
-from sloburn.slo.model import (
-    Alerting,
-    AllOf,
-    AnyOf,
-    Condition,
-    Match,
-    MetricIndicator,
-    Op,
-    Period,
-    Slo,
-    Source,
-    SpanIndicator,
-)
+from sloburn.slo.conditions import AllOf, AnyOf, Condition, Match, Op, Source
+from sloburn.slo.model import Alerting, MetricIndicator, Period, Slo, SpanIndicator
 
 STATUS_ERROR = Match(source=Source.STATUS, op=Op.EQ, operands=("error",))
 SERVER_SPANS = Match(source=Source.KIND, op=Op.EQ, operands=("server",))

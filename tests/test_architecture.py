@@ -27,9 +27,9 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "sloburn.alerts",
         *(
             f"sloburn.server.{name}"
-            for name in ("config", "records", "states", "recovery", "leftovers", "looks", "removed")
+            for name in ("config", "records", "states", "recovery", "leftovers", "looks", "removed", "salvage")
         ),
-        *(f"sloburn.server.{name}" for name in ("storage", "schema", "wal", "quarantine")),
+        *(f"sloburn.server.{name}" for name in ("storage", "store_file", "schema", "wal", "quarantine")),
         "sloburn.sdk",
     ),
     (

@@ -4,6 +4,7 @@
 
     SloburnError
     ├── ConfigError           settings, flags or a configuration file are wrong
+    │   └── CallError         the value of a flag is none: the call of a command is wrong
     ├── SpecError             an SLO document is wrong; carries file, line and YAML path
     ├── TelemetryError        a request cannot be taken
     │   ├── MalformedBody     it is not what its content type says: the sender must not retry
@@ -24,6 +25,10 @@ class SloburnError(Exception):
 
 class ConfigError(SloburnError):
     """Settings are wrong; the message names key, value and expectation."""
+
+
+class CallError(ConfigError):
+    """A command was called with something that cannot be; the message names flag, value and expectation."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -87,7 +87,7 @@ def test_what_is_refused(processor: Processor, tmp_path: Path) -> None:
     assert empty.status == 1
     assert empty.err.endswith('answers 400: text: found ""; expected 1 to 200 characters in one line\n')
     noon = annotate(processor, "v2", "--at", "noon")
-    assert (noon.status, noon.err) == (1, "--at: found 'noon'; expected a time like 2026-11-21T14:05:00Z\n")
+    assert (noon.status, noon.err) == (2, "--at: found 'noon'; expected a time like 2026-11-21T14:05:00Z\n")
     missing = call("annotate", "v2", "--token-file", str(tmp_path / "none"))
     assert missing.err == f"--token-file {tmp_path / 'none'}: cannot be read: No such file or directory\n"
     assert "v2" not in listed(processor)

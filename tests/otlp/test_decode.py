@@ -23,6 +23,9 @@ SLOW = settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 NAME = "ExportTraceServiceRequest"
+SPAN = f"{NAME}.resourceSpans[0].scopeSpans[0].spans[0]"
+NO_ID = "an id must be text of hexadecimal digits, two for each byte"
+NO_ENUM = "the value of an enum must be an integer"
 
 
 def one_span(**fields: Any) -> ExportTraceServiceRequest:
@@ -127,6 +130,27 @@ def test_json_ids_are_hexadecimal_in_any_case_and_of_any_length(written: str, ex
     assert [expected] * 3 == [span.trace_id.hex(), span.span_id.hex(), span.parent_span_id.hex()]
 
 
+@pytest.mark.parametrize(("written", "expected"), [(2, 2), (2.0, 2), (99, 99), (None, 0)])
+def test_json_takes_an_enum_as_integer(written: object, expected: int) -> None:
+    """A kind is a number, also one that a later OTLP may name, and its default where it is null."""
+    read = decode(Signal.TRACES, Encoding.JSON, span_json(kind=written))
+    assert expected == read.resource_spans[0].scope_spans[0].spans[0].kind
+
+
+def test_a_json_key_with_underscores_is_the_key_of_an_unknown_field() -> None:
+    """OTLP knows lowerCamelCase only: the original name of a field is ignored, whatever its value."""
+    read = decode(Signal.TRACES, Encoding.JSON, span_json(name="a", parent_span_id="zz", end_time_unix_nano=7, kind=2))
+    span = read.resource_spans[0].scope_spans[0].spans[0]
+    assert (span.name, span.parent_span_id, span.end_time_unix_nano, span.kind) == ("a", b"", 0, 2)
+    assert not decode(Signal.TRACES, Encoding.JSON, b'{"resource_spans": [{}]}').resource_spans
+
+
+def test_what_an_unknown_json_field_holds_is_not_judged() -> None:
+    """A key that is an id or an enum elsewhere is ignored where OTLP has no such field."""
+    read = decode(Signal.TRACES, Encoding.JSON, span_json(name="a", novelty={"traceId": "?", "kind": "x"}, code="x"))
+    assert read.resource_spans[0].scope_spans[0].spans[0].name == "a"
+
+
 @pytest.mark.parametrize("written", [1544712660300000000, "1544712660300000000"])
 def test_json_takes_64_bits_as_number_and_as_text(written: object) -> None:
     """Times may be JSON numbers or decimal text."""
@@ -167,13 +191,21 @@ def test_a_key_that_is_no_utf8_is_refused() -> None:
         (b'{"a": 1, "a": 2}', "the key 'a' stands twice in one object"),
         (b"[" * 100_000, "it is nested too deeply"),
         (b'{"resourceSpans": 7}', f"repeated field resourceSpans must be in [] which is 7 at {NAME}"),
-        (span_json(traceId="xyz"), "traceId must be text of hexadecimal digits, two for each byte, found 'xyz'"),
-        (span_json(spanId="abc"), "spanId must be text of hexadecimal digits, two for each byte, found 'abc'"),
-        (span_json(spanId="ab cd"), "spanId must be text of hexadecimal digits, two for each byte, found 'ab cd'"),
-        (span_json(spanId=7), "spanId must be text of hexadecimal digits, two for each byte, found '7'"),
+        (span_json(traceId="xyz"), f"{NO_ID}, found 'xyz' at {SPAN}.traceId"),
+        (span_json(spanId="abc"), f"{NO_ID}, found 'abc' at {SPAN}.spanId"),
+        (span_json(spanId="ab cd"), f"{NO_ID}, found 'ab cd' at {SPAN}.spanId"),
+        (span_json(links=[{}, {"spanId": 7}]), f"{NO_ID}, found '7' at {SPAN}.links[1].spanId"),
+        (span_json(kind="SPAN_KIND_SERVER"), f"{NO_ENUM}, found 'SPAN_KIND_SERVER' at {SPAN}.kind"),
+        (span_json(kind="2"), f"{NO_ENUM}, found '2' at {SPAN}.kind"),
+        (span_json(kind=True), f"{NO_ENUM}, found 'True' at {SPAN}.kind"),
+        (span_json(kind=2.5), f"{NO_ENUM}, found '2.5' at {SPAN}.kind"),
+        (
+            span_json(status={"code": "STATUS_CODE_ERROR"}),
+            f"{NO_ENUM}, found 'STATUS_CODE_ERROR' at {SPAN}.status.code",
+        ),
         (
             span_json(name="\ud800"),
-            f"Unpaired surrogate at {NAME}.resourceSpans[0].scopeSpans[0].spans[0].name",
+            f"Unpaired surrogate at {SPAN}.name",
         ),
         (span_json(startTimeUnixNano=-1), "Value out of range: -1"),
     ],

@@ -13,20 +13,9 @@ from sloburn.slo.alerting import Alert, AlertState, read_pair
 from sloburn.slo.annotation import Annotation, Kind
 from sloburn.slo.budget import Count, budget_remaining, burn_rate, sli, time_to_exhaustion
 from sloburn.slo.catalog import workbook_windows
+from sloburn.slo.conditions import AllOf, Match, Op, Source
 from sloburn.slo.exclusions import Interval, OneOff
-from sloburn.slo.model import (
-    Alerting,
-    AllOf,
-    BudgetLevel,
-    Match,
-    Op,
-    Period,
-    Severity,
-    SlicedIndicator,
-    Slo,
-    Source,
-    SpanIndicator,
-)
+from sloburn.slo.model import Alerting, BudgetLevel, Period, Severity, SlicedIndicator, Slo, SpanIndicator
 
 # 2026-11-21T14:02:11.250Z
 NOW = 1_795_269_731_250_000_000

@@ -153,7 +153,7 @@ def test_they_are_listed_and_shown_with_their_slo() -> None:
         ("2026-10-28T14:02:11.250Z", "2026-10-29T00:02:11.250Z"),
         ("2026-11-12T14:02:11.250Z", "2026-11-13T14:02:11.250Z"),
     ]
-    assert Direct(page_app(Board())).get(ANNOTATIONS).json() == {"annotations": []}
+    assert Direct(page_app(Board())).get(ANNOTATIONS).status_code == 503  # what is kept is not known yet
 
 
 def test_a_little_ahead_is_allowed() -> None:

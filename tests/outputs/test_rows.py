@@ -55,7 +55,7 @@ def test_an_overspent_row() -> None:
 @pytest.mark.parametrize(
     ("left", "text", "title"),
     [
-        (None, "–", "nothing burns"),
+        (None, "–", "at this pace it lasts"),
         (47 * SECOND, "47 s", "47 s at the current pace"),
         (2 * DAY + HOUR, "2 d 1 h", "176,400 s at the current pace"),
         (31 * DAY, ">30 d", "at this pace it lasts 31 d"),

@@ -23,7 +23,8 @@ from sloburn.sli.commit import Commit
 from sloburn.sli.engine import Engine
 from sloburn.sli.status import SloStatus
 from sloburn.slo.budget import Count
-from sloburn.slo.model import Match, Op, Slo, Source, SpanIndicator
+from sloburn.slo.conditions import Match, Op, Source
+from sloburn.slo.model import Slo, SpanIndicator
 from tests.promises import SERVER_SPANS, span_slo
 from tests.sli.harness import NOW
 from tests.telemetry import SpanSpec, trace_request

@@ -12,7 +12,8 @@ from sloburn.duration import SECOND, format_duration
 from sloburn.sli.status import SloStatus
 from sloburn.slo import naming
 from sloburn.slo.alerting import AlertState
-from sloburn.slo.model import Match, Op, Slo, Source
+from sloburn.slo.conditions import Match, Op, Source
+from sloburn.slo.model import Slo
 from tests.promises import metric_slo
 from tests.rules.promtool import Expected, Series
 from tests.sli.harness import Bench

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from sloburn.clock import ManualClock
 from sloburn.errors import ConfigError
+from sloburn.server.app import open_keeper
 from sloburn.server.config import Address, ProcessorConfig, load_config
 
 NOTHING: dict[str, str] = {}
+SLOS = Path(__file__).parent.parent / "spec" / "checkout.yaml"
 
 
 def test_defaults() -> None:
@@ -92,6 +96,19 @@ def test_every_problem_is_listed() -> None:
     with pytest.raises(ConfigError) as caught:
         load_config(file=None, environ={"SLOBURN_LISTEN": "x"}, flags={"time_scale": "-1"})
     assert [line.partition(":")[0] for line in str(caught.value).splitlines()] == ["SLOBURN_LISTEN", "--time-scale"]
+
+
+def test_how_many_spans_are_remembered_can_be_said(tmp_path: Path) -> None:
+    """The memory against repeats is bounded by a flag, the environment or the file, down to the engine."""
+    config = load_config(file=None, environ={"SLOBURN_DEDUPE_SPANS": "20000"}, flags={"slos": [str(SLOS)]})
+    assert ProcessorConfig().dedupe_spans == 8_000_000
+    keeper = open_keeper(replace(config, data=tmp_path), ManualClock(0))
+    assert keeper.engine.seen.capacity == 20_000
+    keeper.reload((), 0)
+    assert keeper.engine.seen.capacity == 20_000
+    keeper.store.close()
+    with pytest.raises(ConfigError, match="--dedupe-spans: found '9'; expected a whole number from 10000 to "):
+        load_config(file=None, environ=NOTHING, flags={"dedupe_spans": "9"})
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -9,62 +9,24 @@ from pathlib import Path
 
 import pytest
 
-from sloburn.errors import StorageCorrupt, StorageError
-from sloburn.otlp.decode import decode
-from sloburn.otlp.signal import Encoding, Signal
-from sloburn.server.keeper import MENDING, Keeper
-from sloburn.server.quarantine import COMPANIONS
-from sloburn.server.storage import FILE_NAME, Store
-from sloburn.sli.commit import Commit
-from sloburn.slo.annotation import Annotation, Kind
+from sloburn.errors import StorageError
+from sloburn.server.keeper import Keeper
+from sloburn.server.storage import FILE_NAME
 from sloburn.slo.budget import Count
-from tests.promises import metric_slo, span_slo
+from tests.server.damage import (
+    SLOS,
+    STAMP,
+    Bending,
+    DroppingKeeper,
+    alter,
+    count,
+    explained,
+    fill,
+    keeper,
+    overwrite,
+    take,
+)
 from tests.sli.harness import NOW
-from tests.telemetry import SpanSpec, trace_request
-
-SLOS = (span_slo(), span_slo("by-route", group_by=("http.route",)), metric_slo("work", metric="jobs", threshold=None))
-STAMP = "20251009T085320Z"  # NOW, as a name has it
-
-
-def keeper(folder: Path) -> Keeper:
-    """Return a keeper of some SLOs."""
-    return Keeper(folder, SLOS, NOW)
-
-
-def take(one: Keeper, *numbers: int, error: bool = False) -> None:
-    """Count spans, durably."""
-    specs = [SpanSpec(number=n, end=NOW, error=error, values={"http.route": f"/{n % 3}"}) for n in numbers]
-    commit = Commit()
-    request = decode(Signal.TRACES, Encoding.PROTOBUF, trace_request(specs).SerializeToString())
-    one.engine.prepare_traces(request, NOW, commit)
-    one.commit(commit, NOW)
-
-
-def count(one: Keeper) -> Count:
-    """Return the lifetime of the SLO without groups."""
-    return one.engine.tick(NOW).statuses[0].lifetime
-
-
-def fill(folder: Path, *, checkpoint: bool = True) -> None:
-    """Leave a store of many pages: seven commits of 300 spans, all in the main file or all in the log."""
-    one = keeper(folder)
-    for batch in range(7):
-        take(one, *range(1 + 300 * batch, 301 + 300 * batch), error=batch == 3)
-    if checkpoint:
-        one.checkpoint(NOW)
-        one.store.close()
-        return
-    copies = {name: (folder / name).read_bytes() for name in (FILE_NAME, f"{FILE_NAME}-wal")}
-    one.store.close()  # which writes the log into the main file and deletes it: a kill does not
-    for name, content in copies.items():
-        (folder / name).write_bytes(content)
-
-
-def overwrite(path: Path, at: int, content: bytes) -> None:
-    """Write bytes over a place of a file."""
-    with path.open("r+b") as file:
-        file.seek(at)
-        file.write(content)
 
 
 def truncated(path: Path) -> None:
@@ -97,14 +59,6 @@ def flipped(path: Path) -> None:
     """Flip one bit of the span keys in the journal: SQLite cannot see that."""
     db = sqlite3.connect(path)
     db.execute("UPDATE journal SET seen = CAST(x'01' || substr(seen, 2) AS BLOB) WHERE number = 3")
-    db.commit()
-    db.close()
-
-
-def alter(path: Path, statement: str) -> None:
-    """Change rows behind the store's back, so that their checksums no longer fit."""
-    db = sqlite3.connect(path)
-    assert db.execute(statement).rowcount > 0
     db.commit()
     db.close()
 
@@ -143,17 +97,6 @@ def test_a_damaged_store_is_moved_aside(
     again = keeper(tmp_path)
     assert (count(again), again.notices, again.epoch) == (Count(2, 0), one.notices, NOW)
     again.store.close()
-
-
-def explained(folder: Path) -> None:
-    """Leave a store with 900 good and 100 bad events, and with something in every table that only explains."""
-    one = keeper(folder)
-    one.annotate(Annotation(at_unix_nano=NOW, kind=Kind.DEPLOY, text="v1", service="shop"))
-    take(one, *range(1, 901))
-    take(one, *range(901, 1001), error=True)
-    one.store.note(NOW, "something")
-    one.finish(NOW)
-    one.store.close()
 
 
 EXPLANATIONS = {
@@ -254,6 +197,23 @@ def test_names_of_what_was_moved_aside_are_never_taken_twice(tmp_path: Path) -> 
     assert found == [f"{FILE_NAME}.damaged-{STAMP}", f"{FILE_NAME}.damaged-{STAMP}-2"]
 
 
+def test_only_some_of_what_was_put_aside_is_kept(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The newest damaged stores stay, the largest of all and the newest older schemas; the others are named and go."""
+    names = [f"{FILE_NAME}.damaged-2025010{day}T000000Z" for day in range(1, 8)]
+    for size, name in zip((1, 9, 1, 1, 1, 1, 1), names, strict=True):
+        (tmp_path / name).write_bytes(bytes(size))
+    for name in (f"{names[0]}-wal", f"{names[6]}-2", f"{FILE_NAME}-wal.damaged-20250103T000000Z", "mine.damaged-1"):
+        (tmp_path / name).write_bytes(b"")
+    for version in (9, 10, 11):
+        (tmp_path / f"{FILE_NAME}.schema-{version}").write_bytes(b"")
+    keeper(tmp_path).store.close()
+    left = {FILE_NAME, "mine.damaged-1", *(f"{FILE_NAME}.schema-{version}" for version in (10, 11))}
+    assert {path.name for path in tmp_path.iterdir()} == left | {names[1], *names[4:], f"{names[6]}-2"}
+    said = "deleted %s (1 bytes): only the newest 4 damaged stores and the largest are kept"
+    assert said % (tmp_path / names[0]) in caplog.text
+    assert f"deleted {tmp_path / FILE_NAME}.schema-9 (0 bytes)" in caplog.text
+
+
 def log_frames(path: Path) -> list[int]:
     """Return where the frames of a log begin."""
     return list(range(32, path.stat().st_size, 24 + 4096))
@@ -309,85 +269,3 @@ def test_a_store_that_is_in_use_is_not_moved_aside(tmp_path: Path) -> None:
     take(one, 1)
     one.store.close()
     assert [path.name for path in tmp_path.iterdir()] == [FILE_NAME]
-
-
-class Bending(Store):
-    """A store of which one bad event can be damaged while it is in use."""
-
-    def bend(self) -> None:
-        """Damage the newest bad event."""
-        self._db.execute("UPDATE evidence SET seal = seal + 1 WHERE number = (SELECT max(number) FROM evidence)")
-
-
-class DroppingKeeper(Keeper):
-    """A keeper of such a store."""
-
-    store_type = Bending
-
-
-class Fragile(Store):
-    """A store whose file can be damaged while it is in use."""
-
-    def damage(self) -> None:
-        """Overwrite everything behind the first page, and let SQLite forget what it remembers of it."""
-        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-        overwrite(self._path, 4096, b"\xa5" * (self._path.stat().st_size - 4096))
-        self._db.execute("PRAGMA cache_size=0").fetchall()
-        self._db.execute("PRAGMA shrink_memory").fetchall()
-
-
-class FragileKeeper(Keeper):
-    """A keeper of such a store."""
-
-    store_type = Fragile
-
-
-def test_damage_while_running_loses_nothing(tmp_path: Path) -> None:
-    """A store that is damaged under a running processor refuses commits, and is then written anew from memory."""
-    one = FragileKeeper(tmp_path, SLOS, NOW)
-    take(one, *range(1, 301))
-    take(one, *range(301, 401), error=True)
-    one.checkpoint(NOW)
-    take(one, *range(401, 501))
-    before = one.engine.tick(NOW)
-    assert isinstance(one.store, Fragile)
-    one.store.damage()
-    with pytest.raises(StorageCorrupt):
-        one.checkpoint(NOW)
-    with pytest.raises(StorageError, match="a new store is yet to be written"):
-        take(one, 501)
-    one.mend(NOW)
-    take(one, 1, 301, 501)  # all but the last were counted before
-    one.store.close()
-    again = keeper(tmp_path)
-    after = again.engine.tick(NOW).statuses
-    assert [status.lifetime.bad for status in after] == [status.lifetime.bad for status in before.statuses]
-    assert after[0].lifetime == Count(401, 100)
-    assert [status.failing for status in after] == [status.failing for status in before.statuses]
-    assert "written anew from memory" in again.notices[0][1]
-    take(again, 2, 302, 401)  # their keys are known still
-    assert (count(again), again.epoch) == (Count(401, 100), NOW)
-    again.store.close()
-    assert not (tmp_path / MENDING).exists()
-    assert {path.name.split(".damaged")[0] for path in tmp_path.iterdir()} <= {FILE_NAME + end for end in COMPANIONS}
-
-
-def test_mending_can_fail_and_be_tried_again(tmp_path: Path) -> None:
-    """While no new store can be written nothing is acknowledged; once it can, nothing is lost."""
-    one = FragileKeeper(tmp_path, SLOS, NOW)
-    take(one, *range(1, 301))
-    assert isinstance(one.store, Fragile)
-    one.store.damage()
-    with pytest.raises(StorageCorrupt):
-        one.checkpoint(NOW)
-    (tmp_path / MENDING).write_text("in the way")
-    with pytest.raises((StorageError, OSError)):
-        one.mend(NOW)
-    assert one.is_damaged
-    (tmp_path / MENDING).unlink()
-    one.mend(NOW)
-    take(one, 301)
-    one.store.close()
-    again = keeper(tmp_path)
-    assert count(again) == Count(301, 0)
-    again.store.close()

@@ -129,6 +129,19 @@ def test_a_key_of_another_certificate_is_refused(files: Files) -> None:
     assert "KEY_VALUES_MISMATCH" in message
 
 
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(b"\xff", "cannot be read: it is not UTF-8 text"), (b" \n", "is empty")],
+)
+def test_a_token_that_is_none_is_refused(files: Files, content: bytes, reason: str) -> None:
+    """A token file without a token is named at start, before the store is touched, with no traceback."""
+    token = files.folder / "no-token"
+    token.write_bytes(content)
+    message = refused(serve(files.slos, "--bearer-token-file", str(token), "--data", str(files.folder / "untouched")))
+    assert message == f"bearer_token_file: {token} {reason}; expected a file with a token"
+    assert not (files.folder / "untouched").exists()
+
+
 def test_a_file_that_is_not_there_is_refused(files: Files) -> None:
     """A missing token file is named with its flag."""
     message = refused(serve(files.slos, "--bearer-token-file", "gone"))

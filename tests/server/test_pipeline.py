@@ -203,11 +203,12 @@ def test_partly_refused_requests_say_why(running: Running) -> None:
     assert running.stop() == Count(1, 0)
 
 
-def test_publishes_soon_after_telemetry(running: Running) -> None:
+def test_publishes_soon_after_telemetry(running: Running, caplog: pytest.LogCaptureFixture) -> None:
     """An alert is in a snapshot that follows the telemetry, without waiting for the next full second."""
     running.send(body(*range(1, 20), error=True))
     snapshot = running.until(lambda latest: latest.statuses[0].alerts[0].state is AlertState.FIRING)
     assert snapshot.statuses[0].count == Count(0, 19)
+    assert "firing page of availability" in caplog.messages
 
 
 def test_alerts_outlive_a_kill(running: Running, tmp_path: Path) -> None:

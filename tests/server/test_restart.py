@@ -15,9 +15,18 @@ from sloburn.sli.autopsy import Autopsy
 from sloburn.sli.engine import Engine
 from sloburn.sli.status import SloState
 from sloburn.slo.model import Slo
+from sloburn.spec import parse_slos
 from tests.promises import span_slo
 from tests.server.test_reload import BY_ROUTE, Service
 from tests.sli.harness import NOW
+
+SILENCE = """
+version: sloburn/v1
+slos:
+  - {name: errors, service: shop, objective: 99.9, period: 30d, indicator: {spans: {}, bad: {status: error}}}
+  - {name: minutes, service: shop, objective: 99.9, period: 30d,
+     slices: {length: 1m, target: 95%, no_events: bad}, indicator: {spans: {}, bad: {status: error}}}
+"""
 
 
 def start(folder: Path, now: int, *slos: Slo) -> Service:
@@ -66,6 +75,24 @@ def test_silence_is_known_since_its_beginning(tmp_path: Path) -> None:
     service.kill()
 
 
+def test_verdicts_on_silence_are_no_sign_of_life(tmp_path: Path) -> None:
+    """Slices that were judged bad because nothing came do not make a burning SLO of a silent one after a kill."""
+    slos = parse_slos(SILENCE, "slos.yaml")
+    service = start(tmp_path, NOW, *slos)
+    service.spans(*range(1, 200), error=True)
+    assert {state for _, state, _ in states(service)} >= {SloState.BURNING}
+    service.keeper.checkpoint(service.now)
+    for _ in range(10):
+        service.now += MINUTE
+        service.keeper.commit(service.keeper.engine.judge(service.now), service.now)
+    before = states(service)
+    service.kill()
+    service = start(tmp_path, service.now + SECOND, *slos)
+    assert dict(one[:2] for one in before)["errors"] is SloState.NO_DATA
+    assert [one[:2] for one in states(service)] == [one[:2] for one in before]
+    service.kill()
+
+
 def test_a_service_that_stayed_away_is_silent(tmp_path: Path) -> None:
     """Nobody is taken for alive who was not heard while the processor was down."""
     service = start(tmp_path, NOW)
@@ -87,9 +114,9 @@ def test_the_autopsy_survives_a_stop(tmp_path: Path) -> None:
     service.kill()
     service = start(tmp_path, NOW + SECOND)
     assert [(one.suspects, one.failing) for one in service.keeper.engine.tick(service.now).statuses] == before
-    service.spans(*range(400, 431, 3), error=True)
+    service.spans(*range(400, 491, 3), error=True)
     (first, *_) = service.statuses()[0].suspects
-    assert (first.key, first.value, first.count.bad) == ("http.route", "/1", 11)
+    assert (first.key, first.value, first.count.bad) == ("http.route", "/1", 31)
     service.kill()
 
 

@@ -18,7 +18,7 @@ from sloburn.otlp.decode import decode
 from sloburn.otlp.signal import Encoding, Signal
 from sloburn.server.recovery import restore
 from sloburn.server.states import read_alerts, write_alerts
-from sloburn.server.storage import FILE_NAME, KEEP_ROWS_NS, Store
+from sloburn.server.storage import FILE_NAME, KEEP_ROWS_NS, KEPT_NOTICES, Store
 from sloburn.sli.commit import Commit
 from sloburn.sli.engine import Engine
 from sloburn.sli.status import Snapshot
@@ -226,6 +226,23 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match=r"cannot keep data in .*file/data: Not a directory; choose .* --data"):
         Store(tmp_path / "file" / "data", NOW)
+
+
+def test_a_store_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store of somebody else's rights is refused as what it is, neither damaged nor moved aside."""
+    Life(tmp_path).end()
+    monkeypatch.setattr("os.access", lambda *_: False)
+    with pytest.raises(StorageError, match=r"sloburn.db: it may not be read and written; expected the rights to do"):
+        Store(tmp_path, NOW)
+
+
+def test_the_newest_notices_are_kept(tmp_path: Path) -> None:
+    """A disk that damages the store every second fills nothing with the stories of it."""
+    store = Store(tmp_path, NOW)
+    for number in range(KEPT_NOTICES + 5):
+        store.note(NOW + number, str(number))
+    assert [text for _, text in store.notices()] == [str(number) for number in range(5, KEPT_NOTICES + 5)]
+    store.close()
 
 
 def test_a_store_belongs_to_one_processor(tmp_path: Path) -> None:

@@ -70,6 +70,17 @@ class Life:
         """Be killed, and start again at once."""
         self.sleep(0)
 
+    def reload(self, *slos: Slo) -> None:
+        """Count for other SLOs."""
+        self._slos = slos
+        self.keeper.reload(slos, self.now)
+
+    def restart(self, *slos: Slo) -> None:
+        """Be stopped, and start again with other SLOs."""
+        self.keeper.finish(self.now)
+        self._slos = slos
+        self.kill()
+
     def checkpoint(self) -> None:
         """Write a checkpoint."""
         self.keeper.checkpoint(self.now)

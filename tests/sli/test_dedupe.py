@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sloburn.duration import SECOND
-from sloburn.sli.dedupe import HOLD_NS, MAX_LOOSE, QUIET_NS, SeenKeys, pack_keys, span_key, unpack_keys
+from sloburn.sli.dedupe import BUSY_NS, HOLD_NS, MAX_LOOSE, QUIET_NS, SeenKeys, pack_keys, span_key, unpack_keys
 from tests.sli.harness import NOW
 
 
@@ -64,11 +65,35 @@ def test_quiet_slices_take_sixteen_bytes_a_key() -> None:
 
 
 def test_too_many_loose_keys_are_packed_at_once() -> None:
-    """A burst does not stay in sets."""
+    """A burst does not stay in sets when it is over."""
     seen = SeenKeys()
     for at in range(3):
-        seen.add({at: keys(*range(at * MAX_LOOSE // 2, (at + 1) * MAX_LOOSE // 2))}, NOW + at)
+        fresh = keys(*range(at * MAX_LOOSE // 2, (at + 1) * MAX_LOOSE // 2))
+        seen.add({at: fresh}, NOW + at * (BUSY_NS + 1))
     assert seen.size_bytes < (MAX_LOOSE + 1) * 112 + MAX_LOOSE * 16
+
+
+def test_a_slice_that_grows_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Packing what the next request unpacks would cost more than it saves; a pause of two seconds tells."""
+    monkeypatch.setattr("sloburn.sli.dedupe.MAX_LOOSE", 10)
+    seen = SeenKeys()
+    seen.add({1: keys(*range(11))}, NOW)
+    seen.add({2: keys(1)}, NOW + BUSY_NS)
+    assert seen.size_bytes == 12 * 112
+    seen.add({2: keys(2)}, NOW + BUSY_NS + 1)
+    assert seen.size_bytes == 11 * 16 + 2 * 112
+    assert seen.find(1, keys(7)) == keys(7)
+
+
+def test_loose_keys_are_bounded_however_busy_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A flood over many slices does not stay in sets."""
+    monkeypatch.setattr("sloburn.sli.dedupe.MAX_LOOSE", 10)
+    monkeypatch.setattr("sloburn.sli.dedupe.MOST_LOOSE", 20)
+    seen = SeenKeys()
+    for at in range(30):
+        seen.add({at: keys(at)}, NOW)
+    assert seen.size_bytes <= 20 * 112 + 30 * 16
+    assert all(seen.find(at, keys(at)) for at in range(30))
 
 
 def test_keys_are_held_as_long_as_promised() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from fractions import Fraction
 
+import pytest
+
 from sloburn.duration import DAY, HOUR, MINUTE, SECOND
 from sloburn.otlp.decode import decode
 from sloburn.otlp.signal import Encoding, Signal
@@ -86,13 +88,24 @@ def test_few_errors_are_pending_only() -> None:
 
 
 def test_budget_and_exhaustion() -> None:
-    """Half the budget is left, and at burn 2 x period left x share it ends in so much time."""
+    """Half the budget is left at a burn of a half: it lasts until the period is full, and then as long again."""
     bench = Bench(span_slo(objective="0.99"))
     spans = [SpanSpec(number=n, end=NOW, error=n <= 5) for n in range(1, 1001)]
     bench.traces(trace_request(spans))
     status = bench.status()
     assert (status.count, status.budget_remaining, status.sli) == (Count(995, 5), Fraction(1, 2), Fraction(199, 200))
-    assert status.exhaustion_ns == 30 * DAY
+    assert status.exhaustion_ns == 60 * DAY
+
+
+def test_the_time_to_exhaustion_of_a_young_slo() -> None:
+    """After nine good hours every tenth event fails for an hour: the budget grows as events come, and is gone soon."""
+    bench = Bench(span_slo(objective="0.98"))
+    for minute in range(1, 601):
+        at, fails = NOW - minute * MINUTE, minute <= 60
+        numbers = range(20 * minute, 20 * minute + 10)
+        bench.traces(trace_request([SpanSpec(number=n, end=at, error=fails and n % 10 == 0) for n in numbers]))
+    # 60 of the 120 that 6,000 events allow; at 600 events an hour bad ones gain 60 - 12 an hour on what is allowed.
+    assert bench.status().exhaustion_ns == pytest.approx((120 - 60) / (60 - 12) * HOUR, rel=0.001)
 
 
 def test_an_exhausted_budget_is_a_state() -> None:

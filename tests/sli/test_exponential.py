@@ -136,7 +136,7 @@ def test_hostile_shapes_are_passed_over() -> None:
     for scale, offset, buckets in ((99, 0, 1), (-99, 0, 1), (3, 2**31 - 1, 1), (3, -(2**31), 5000)):
         made = request([], scale=3)
         point = made.resource_metrics[0].scope_metrics[0].metrics[0].exponential_histogram.data_points[0]
-        point.scale, point.positive.offset = scale, offset
+        point.scale, point.positive.offset, point.count = scale, offset, buckets
         point.positive.bucket_counts.extend([1] * buckets)
         bench.metrics(made)
     assert bench.count() == Count(bad=1)

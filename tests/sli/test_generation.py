@@ -8,9 +8,10 @@ from fractions import Fraction
 import pytest
 
 from sloburn.duration import DAY
-from sloburn.sli.generation import generation
+from sloburn.sli.generation import earlier, generation, generations
+from sloburn.slo.conditions import Match, Not, Op, Source
 from sloburn.slo.exclusions import Interval, OneOff
-from sloburn.slo.model import Match, Not, Op, Period, Slo, Source, SpanIndicator
+from sloburn.slo.model import JourneyIndicator, Period, Slo, SpanIndicator
 from tests.promises import metric_slo, span_slo
 
 
@@ -54,6 +55,33 @@ def test_what_is_counted_may_not() -> None:
         generation(slo, 1),
     ]
     assert len(set(others)) == len(others)
+
+
+def journey_digest(member: Slo, target: Fraction | None = None) -> str:
+    """Return the digest of a journey of journeys over a member."""
+    inner = JourneyIndicator(members=(member.name,), slice_ns=60, target=target)
+    outer = JourneyIndicator(members=("inner",), slice_ns=60, target=Fraction(1, 2))
+    slos = [member, replace(span_slo("inner"), indicator=inner), replace(span_slo("outer"), indicator=outer)]
+    return generations({slo.name: slo for slo in slos}, 1)["outer"]
+
+
+def test_a_journey_is_what_its_members_are() -> None:
+    """Another definition of a member is another journey, over journeys too; its alerts are not a part of it."""
+    slo = span_slo()
+    other = span_slo(bad=Not(Match(source=Source.STATUS, op=Op.EQ, operands=("ok",))))
+    stricter = replace(slo, objective=Fraction(99999, 100000))
+    digests = [journey_digest(one) for one in (slo, other, stricter)]
+    assert len(set(digests)) == len(digests)
+    assert journey_digest(replace(slo, description="new", alerting=replace(slo.alerting, for_ns=1))) == digests[0]
+    targeted = [journey_digest(one, Fraction(1, 2)) for one in (slo, stricter)]
+    assert targeted[0] == targeted[1] != digests[0]
+
+
+def test_journeys_of_the_first_stores_are_found() -> None:
+    """Their digests named the members and not what those count; all others are what they were."""
+    journey = replace(span_slo("both"), indicator=JourneyIndicator(members=("availability",), slice_ns=60))
+    slos = {"availability": span_slo(), "both": journey}
+    assert earlier(slos, 1) == {("both", generation(journey, 1)): generations(slos, 1)["both"]}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,9 +21,10 @@ from sloburn.sdk.exporters.worker import SignalStatus
 from sloburn.sli.incomplete import Incomplete
 from sloburn.sli.loss_points import counter_of
 from sloburn.slo.budget import Count
+from sloburn.slo.conditions import AllOf, AnyOf
 from sloburn.slo.exclusions import Interval, OneOff
 from sloburn.slo.missing import Bounds
-from sloburn.slo.model import AllOf, AnyOf, LogIndicator
+from sloburn.slo.model import LogIndicator
 from tests.promises import metric_slo, span_slo
 from tests.sli.harness import NOW, Bench
 from tests.telemetry import DELTA, PointSpec, SpanSpec, metric_request, trace_request
@@ -162,6 +163,27 @@ def test_delta_counters_add_up() -> None:
     assert found(bench).missing == 15
 
 
+@given(st.permutations(range(1, 9)))
+def test_delta_counters_add_up_in_any_order(order: list[int]) -> None:
+    """What several Collectors bring out of order is added once each, and what is sent again is not."""
+    bench = Bench(span_slo())
+    for at in (*order, *order):
+        point = PointSpec(time=NOW + at * SECOND, start=NOW + (at - 1) * SECOND, value=at, values=LOST)
+        bench.metrics(metric_request(SDK_EXPORT, [point], temporality=DELTA))
+    bench.now += 10 * SECOND
+    assert found(bench).missing == sum(order)
+
+
+def test_a_delta_that_is_too_old_to_tell_is_added() -> None:
+    """Of what was lost the most is told: an interval that is remembered no more counts."""
+    bench = Bench(span_slo())
+    for at in (*range(2, 40), 1):
+        point = PointSpec(time=NOW + at * SECOND, start=NOW + (at - 1) * SECOND, value=1, values=LOST)
+        bench.metrics(metric_request(SDK_EXPORT, [point], temporality=DELTA))
+    bench.now += MINUTE
+    assert found(bench).missing == 39
+
+
 def test_what_was_lost_before_our_time_is_not_missing() -> None:
     """A counter that began before the store is a base line; what it gains later is lost."""
     bench = Bench(span_slo(), epoch=START + 1)
@@ -213,8 +235,8 @@ def test_counters_that_count_nothing_are_passed_over(value: float) -> None:
         ("otelcol_exporter_enqueue_failed_log_records__records__total", ("refused by a Collector's queue", "logs")),
         ("otelcol_receiver_failed_spans", ("refused by a Collector's receiver", "traces")),
         ("otelcol_processor_dropped_spans", ("dropped by a Collector's processor", "traces")),
-        ("otelcol_exporter_send_failed_metric_points", None),
-        ("otel.sdk.exporter.metric_data_point.exported", None),
+        ("otelcol_exporter_send_failed_metric_points", ("not sent by a Collector", "metrics")),
+        ("otel.sdk.exporter.metric_data_point.exported", ("not exported by the SDK", "metrics")),
         ("otel.sdk.exporter.span.inflight", None),
         ("otelcol_exporter_sent_spans", None),
     ],

@@ -15,7 +15,7 @@ from sloburn.otlp.decode import decode
 from sloburn.otlp.signal import Encoding, Signal
 from sloburn.server.recovery import restore
 from sloburn.server.storage import Store
-from sloburn.sli.account import GRACE_NS, MAX_HELD, MAX_WAITING, Account
+from sloburn.sli.account import GRACE_NS, MAX_HELD, MAX_WAITING, OVERDUE_NS, Account
 from sloburn.sli.commit import Commit
 from sloburn.sli.engine import Engine
 from sloburn.slo.budget import Count
@@ -242,6 +242,51 @@ def test_a_part_that_comes_once_beside_a_sender_of_both() -> None:
     assert bench.status().lifetime == Count(good=981, bad=19)
 
 
+def looks(bench: Bench, nanoseconds: int) -> None:
+    """Let time pass with a look every ten seconds, while nobody sends anything."""
+    for _ in range(nanoseconds // (10 * SECOND)):
+        bench.now += 10 * SECOND
+        bench.snapshot()
+
+
+def test_a_total_whose_good_never_comes_waits_for_no_request() -> None:
+    """A service that falls silent after a total leaves an outage: it counts once nothing was heard for two minutes."""
+    bench = Bench(GOOD_TOTAL)
+    bench.metrics(together(("started", point(10, -60)), ("done", point(10, -60))))
+    send(bench, at=0, started=15)
+    looks(bench, OVERDUE_NS)
+    assert bench.status().lifetime == Count(good=10)
+    looks(bench, 10 * SECOND)
+    assert bench.status().lifetime == Count(good=10, bad=5)
+    send(bench, at=0, done=14)
+    bench.metrics(together(("started", point(25, 200)), ("done", point(24, 200))))
+    assert bench.status().lifetime == Count(good=20, bad=5)  # four good ones wait for the next total
+
+
+def test_senders_of_one_side_wait_for_no_request() -> None:
+    """The last that two senders of one side each told counts though neither speaks again."""
+    bench = Bench(GOOD_TOTAL)
+    bench.metrics(delta_of(1, "started", 100, 0), delta_of(2, "done", 9, 0))
+    assert bench.status().lifetime == Count()
+    looks(bench, OVERDUE_NS + MINUTE)
+    assert bench.status().lifetime == Count(good=9, bad=91)
+
+
+def test_what_waits_outlives_a_kill(tmp_path: Path) -> None:
+    """After a restart the wait begins anew, and ends; nothing is written again and again while a part stays over."""
+    life = Life(tmp_path, GOOD_TOTAL)
+    life.send(together(("started", point(10, 0)), ("done", point(10, 0))).SerializeToString(), NOW)
+    life.send(metric_request("started", [point(15, 10)]).SerializeToString(), NOW + 10 * SECOND)
+    life.send(metric_request("done", [point(30, 20)]).SerializeToString(), NOW + 20 * SECOND)
+    life.send(metric_request("started", [point(17, 40)]).SerializeToString(), NOW + 40 * SECOND)
+    life.kill()
+    written = [life.look(NOW + second * SECOND) for second in range(60, 400, 10)]
+    assert written.count(True) <= 2
+    life.kill()
+    assert life.count(NOW + 400 * SECOND) == Count(good=12, bad=5)
+    life.store.close()
+
+
 def test_a_note_goes_when_the_part_arrives() -> None:
     """That a part never came is told until it comes, from whomever, and no longer."""
     bench = Bench(BAD_TOTAL)
@@ -336,6 +381,16 @@ class Life:
         self.store.append(now, *self.scribe.write(commit))
         self.scribe.written()
         self.engine.apply(commit)
+
+    def look(self, now: int) -> bool:
+        """Let the clock decide, durably; tell whether anything was written."""
+        commit = self.engine.judge(now)
+        if commit.is_empty:
+            return False
+        self.store.append(now, *self.scribe.write(commit))
+        self.scribe.written()
+        self.engine.apply(commit)
+        return True
 
     def count(self, now: int) -> Count:
         """Return all events ever counted."""

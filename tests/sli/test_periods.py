@@ -46,6 +46,16 @@ def test_a_calendar_period_begins_at_midnight() -> None:
     assert count_of(on_calendar(CalendarUnit.WEEK), today, yesterday, 3 * DAY, 4 * DAY) == Count(bad=3)
 
 
+def test_a_window_as_long_as_a_calendar_day_is_not_the_day() -> None:
+    """The look-back holds what happened since this time yesterday, the calendar day what did since midnight."""
+    slo = replace(on_calendar(CalendarUnit.DAY), period=Period(length_ns=DAY, unit=CalendarUnit.DAY))
+    bench = Bench(slo)
+    bench.traces(trace_request([SpanSpec(number=n, end=NOW - n * HOUR, error=True) for n in range(1, 20)]))
+    status = bench.status()
+    assert status.count == Count(bad=8)
+    assert [burn.count for burn in status.burns if burn.length_ns == DAY] == [Count(bad=19)]
+
+
 def test_the_zone_moves_the_midnight() -> None:
     """In Prague the day began two hours before it did in UTC."""
     late_evening = NOW - MIDNIGHT_UTC + HOUR

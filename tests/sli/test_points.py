@@ -13,7 +13,7 @@ from sloburn.duration import DAY, HOUR, MINUTE, SECOND
 from sloburn.server.records import read_stream, write_stream
 from sloburn.sli.temporality import MAX_INTERVALS, StreamState
 from sloburn.slo.budget import Count
-from sloburn.slo.model import Match, Op, Source
+from sloburn.slo.conditions import Match, Op, Source
 from tests.promises import CODE_5XX, metric_slo
 from tests.sli.harness import NOW, Bench
 from tests.telemetry import DELTA, PointSpec, metric_request
@@ -70,6 +70,23 @@ def test_a_reset_counts_from_zero(restart: int) -> None:
     bench.metrics(metric_request("jobs", [counter(10, 0)]))
     bench.metrics(metric_request("jobs", [counter(4, 1, start=restart)]))
     assert bench.count() == Count(good=14)
+
+
+def test_buckets_that_do_not_add_up_are_refused() -> None:
+    """A histogram that counts another number than its buckets hold is refused by name, and what it held is missing."""
+    bench = Bench(metric_slo())
+    request = metric_request(DURATION, [histogram((5, 3, 2, 1), 0), histogram((1, 0, 0, 0), 0, route="/b")])
+    request.resource_metrics[0].scope_metrics[0].metrics[0].histogram.data_points[0].count = 12
+    assert bench.metrics(request) == ["buckets and count differ"]
+    status = bench.status()
+    assert status.count == Count(good=1)
+    assert status.notes[0] == (
+        "http.server.request.duration holds points (histogram) whose buckets do not add up to their count, so they are "
+        "refused: nobody knows which of the two is right"
+    )
+    assert status.incomplete is not None
+    assert (status.incomplete.missing, status.incomplete.sources) == (1, (("refused by sloburn", 1),))
+    assert bench.items()["metrics", "buckets and count differ"] == 1
 
 
 def test_the_first_point_of_an_older_stream_is_a_base_line() -> None:

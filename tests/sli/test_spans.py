@@ -10,7 +10,7 @@ from sloburn.duration import DAY, MILLISECOND, MINUTE, SECOND
 from sloburn.sli.groups import MAX_GROUPS
 from sloburn.sli.series import OVERFLOW
 from sloburn.slo.budget import Count
-from sloburn.slo.model import AllOf, Match, Not, Op, Source
+from sloburn.slo.conditions import AllOf, Match, Not, Op, Source
 from tests.promises import CODE_5XX, EVERYTHING, SERVER_SPANS, STATUS_ERROR, span_slo
 from tests.sli.harness import NOW, Bench
 from tests.telemetry import CLIENT, SpanSpec, Value, trace_request
@@ -80,6 +80,29 @@ def test_resource_attributes_stand_in() -> None:
     spans = [SpanSpec(number=1, end=NOW), SpanSpec(number=2, end=NOW, values={"service.version": "1"})]
     bench.traces(trace_request(spans, resource={"service.version": "2"}))
     assert bench.count() == Count(good=1, bad=1)
+
+
+def test_an_empty_attribute_says_nothing() -> None:
+    """An attribute that a span has without a value is looked up in its resource, as one that the span lacks."""
+    version = Match(source=Source.ATTRIBUTE, key="service.version", op=Op.EQ, operands=("2",))
+    bench = Bench(span_slo(where=EVERYTHING, bad=version))
+    request = trace_request([SpanSpec(number=1, end=NOW)], resource={"service.version": "2"})
+    request.resource_spans[0].scope_spans[0].spans[0].attributes.add(key="service.version")
+    bench.traces(request)
+    assert bench.count() == Count(good=0, bad=1)
+
+
+def test_resources_of_a_service_are_counted_together() -> None:
+    """One request may carry many processes of a service: each is read by its own values, none counts a span twice."""
+    bench = Bench(span_slo(group_by=("service.instance.id",)))
+    request = trace_request([SpanSpec(number=1, end=NOW - 1)], resource={"service.instance.id": "a"})
+    for pod, numbers in (("b", (1, 2)), ("a", (3, 4)), ("b", (4, 5))):
+        spans = [SpanSpec(number=number, end=NOW - number, error=number == 5) for number in numbers]
+        request.MergeFrom(trace_request(spans, resource={"service.instance.id": pod}))
+    bench.traces(request)
+    found = {status.group[0][1]: status.count for status in bench.snapshot().statuses}
+    assert found == {"a": Count(3, 0), "b": Count(1, 1)}
+    assert bench.items() == {("traces", "counted"): 5, ("traces", "duplicate"): 2}
 
 
 @pytest.mark.parametrize(
@@ -189,6 +212,18 @@ def test_the_newest_of_many_bad_events_are_kept() -> None:
     bench = Bench(span_slo())
     bench.traces(trace_request([SpanSpec(number=n, end=NOW, error=True) for n in range(1, 41)]))
     assert [failing.trace_id for failing in bench.status().failing] == [f"{n:032x}" for n in range(40, 35, -1)]
+
+
+def test_what_is_bad_in_many_ways_is_shown_in_each() -> None:
+    """However many groups a batch is bad for, each shows a bad span, and a rare one is not crowded out."""
+    bench = Bench(span_slo(group_by=("http.route",)))
+    routes = ["/rare", *(f"/{n % 20}" for n in range(400))]
+    spans = [SpanSpec(number=n, end=NOW, values={"http.route": r}, error=True) for n, r in enumerate(routes, 1)]
+    bench.traces(trace_request(spans))
+    shown = {status.group[0][1]: status.failing for status in bench.snapshot().statuses}
+    assert set(shown) == set(routes)
+    assert all(shown.values())
+    assert [failing.trace_id for failing in shown["/19"]] == [f"{401:032x}"]  # the newest
 
 
 ONLY_BAD = (Count(0, 10), Fraction(1), Fraction(0))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -10,13 +10,17 @@ from pathlib import Path
 import pytest
 
 from sloburn.duration import DAY, HOUR, MINUTE, SECOND
+from sloburn.sli import engine
+from sloburn.sli.generation import generation
 from sloburn.sli.status import SloState
 from sloburn.slo.alerting import AlertState
 from sloburn.slo.budget import Count
+from sloburn.slo.conditions import Match, Op, Source
 from sloburn.slo.exclusions import Interval, OneOff
 from sloburn.slo.model import (
     EventIndicator,
     FreshnessIndicator,
+    Indicator,
     JourneyIndicator,
     NoEvents,
     SlicedIndicator,
@@ -289,3 +293,74 @@ def test_a_reload_forgets_no_late_event(start: Start) -> None:
     for objective in ("0.99", "0.999"):
         life.keeper.reload([replace(sliced(), objective=Fraction(objective)), span_slo()], life.now)
     assert life.status("minutes").count == Count(0, 1)
+
+
+@pytest.mark.parametrize("kind", ["fresh", "sliced"])
+def test_a_group_that_never_returns_ends(start: Start, kind: str) -> None:
+    """After a period without an event the slices of a group count no more; those of an SLO without groups do."""
+    indicator: Indicator = FreshnessIndicator(source=SOURCE, within_ns=HOUR, slice_ns=15 * MINUTE)
+    whole = replace(span_slo("whole", period_ns=DAY), indicator=indicator)
+    if kind == "sliced":
+        indicator = SlicedIndicator(source=SOURCE, slice_ns=15 * MINUTE, target=Fraction(1, 2), no_events=NoEvents.BAD)
+    grouped = replace(whole, name="grouped", group_by=("http.route",), indicator=indicator)
+    life = start(grouped, whole)
+    life.send(SpanSpec(number=1, end=life.now, values={"http.route": "/a"}))
+    bad = []
+    for _ in range(3):
+        for _ in range(6 * 24):
+            life.now += 10 * MINUTE
+            found = life.look()
+        bad.append((found["whole", ()].count.bad, found[grouped.name, (("http.route", "/a"),)].count.bad))
+    assert bad[0][1] == pytest.approx(93, abs=3)
+    assert [whole for whole, _ in bad] == pytest.approx([93, 96, 96], abs=3)
+    assert bad[1][1] <= 3
+    assert bad[2][1] == 0
+    last = found[grouped.name, (("http.route", "/a"),)]
+    assert last.state is not SloState.EXHAUSTED
+    assert last.alerts[0].state is AlertState.RESOLVED
+    life.send(SpanSpec(number=2, end=life.now, values={"http.route": "/a"}))
+    life.now += 30 * MINUTE
+    assert life.look()[grouped.name, (("http.route", "/a"),)].count.total >= 1
+
+
+def both(*members: str) -> Slo:
+    """Return a journey by the minute over members."""
+    indicator = JourneyIndicator(members=members, slice_ns=MINUTE, target=Fraction(1, 2))
+    return replace(span_slo("both"), indicator=indicator)
+
+
+def test_a_journey_over_another_member_begins_anew(start: Start) -> None:
+    """Minutes that were judged by what a member was are not mixed with minutes judged by what it became."""
+    life = start(span_slo(), both("availability"))
+    number = every(life, 20, 4)
+    before = life.status("both").count.total
+    life.keeper.reload([span_slo(min_bad_events=9), both("availability")], life.now)
+    assert life.status("both").count.total == before > 2
+    where = Match(source=Source.NAME, op=Op.EQ, operands=("GET /",))
+    life.keeper.reload([span_slo(where=where), both("availability")], life.now)
+    assert life.status("both").count.total == 0
+    every(life, 20, 3, first=number)
+    assert life.status("both").count.total in (2, 3)
+
+
+def by_their_own_words(slos: Mapping[str, Slo], time_scale: int) -> dict[str, str]:
+    """Return the digests of the first stores."""
+    return {name: generation(slo, time_scale) for name, slo in slos.items()}
+
+
+def test_a_journey_of_an_earlier_store_goes_on(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first stores told a journey by its members' names alone: it is found by its digest of today, and kept so."""
+    with monkeypatch.context() as earlier:
+        earlier.setattr(engine, "generations", by_their_own_words)
+        life = start(span_slo(), both("availability"))
+        number = every(life, 20, 4)
+        life.checkpoint()
+        number = every(life, 20, 1, first=number)
+        before = life.status("both").count
+    for _ in range(2):
+        life.kill()
+        assert life.status("both").count == before
+        life.checkpoint()
+    every(life, 20, 2, first=number)
+    life.kill()
+    assert life.status("both").count.total >= before.total + 1

@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sloburn.duration import HOUR, MINUTE, SECOND
-from sloburn.slo.budget import Count, budget_remaining, burn_rate, time_to_exhaustion
+from sloburn.slo.budget import Count, Growth, budget_remaining, burn_rate, time_to_exhaustion
 from sloburn.slo.budget_time import bad_time_left, budget_time_text, outage_left
 
 PERIOD = 3_600  # seconds; a short period is played out as well as a long one
+YOUNG = 300  # seconds, likewise
 
 
 def played(rate: int, spent: int, objective: Fraction, share: Fraction) -> int:
@@ -61,6 +62,67 @@ def test_time_to_exhaustion_is_true(share: Fraction) -> None:
     told = time_to_exhaustion(remaining, burn * share, PERIOD * SECOND)
     assert told is not None
     assert abs(played(rate, spent, objective, share) - told / SECOND) <= 1
+
+
+def played_young(
+    age: int, count: Count, objective: Fraction, rate: int, share: Fraction, *, calendar: bool
+) -> int | None:
+    """Play a period that is not over or not full yet; return after how many seconds its budget is gone.
+
+    Args:
+        age: Since when it counts, seconds; old events are spread evenly.
+        count: Events so far.
+        objective: The SLO's.
+        rate: Events a second from now on.
+        share: Share of them that fail.
+        calendar: At its end a new period begins, with nothing in it; a rolling one loses its oldest events instead.
+    """
+    bad, total = Fraction(count.bad), Fraction(count.total)
+    for second in range(1, 20 * YOUNG):
+        if calendar and age + second == YOUNG:
+            bad = total = Fraction(0)
+        if not calendar and age + second > YOUNG:  # as many events leave as come, the good ones first
+            bad += total * share / YOUNG
+        else:
+            bad, total = bad + rate * share, total + rate
+        if bad >= (1 - objective) * total:
+            return second
+    return None
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    age=st.integers(1, YOUNG - 1),
+    old_rate=st.integers(1, 30),
+    spent=st.integers(0, 100),
+    rate=st.integers(1, 30),
+    share=st.fractions(Fraction(1, 50), 1, max_denominator=50),
+    objective=st.sampled_from((Fraction(9, 10), Fraction(99, 100), Fraction(1, 2))),
+    calendar=st.booleans(),
+)
+def test_time_to_exhaustion_of_a_young_period_is_true(
+    age: int, old_rate: int, spent: int, rate: int, share: Fraction, objective: Fraction, *, calendar: bool
+) -> None:
+    """While nothing leaves the period its budget grows with its events: played out, it is gone when it is told to."""
+    total = age * old_rate
+    bad = int(total * (1 - objective) * spent / 100)
+    count = Count(total - bad, bad)
+    growth = Growth(lasts_ns=(YOUNG - age) * SECOND, rate=Fraction(rate, total * SECOND), renews=calendar)
+    remaining, burn = budget_remaining(count, objective), share / (1 - objective)
+    assert remaining is not None
+    told = time_to_exhaustion(remaining, burn, YOUNG * SECOND, growth)
+    real = played_young(age, count, objective, rate, share, calendar=calendar)
+    if told is None or told >= (20 * YOUNG - 1) * SECOND:
+        assert real is None
+    else:
+        assert real is not None
+        assert abs(real - told / SECOND) <= 1 or (real == 1 and told < SECOND)
+
+
+def test_a_young_budget_goes_soon() -> None:
+    """An hour old, half of the budget spent, burning at 2: gone in half an hour, not in a quarter of thirty days."""
+    hourly = Growth(lasts_ns=30 * 24 * HOUR - HOUR, rate=Fraction(1, HOUR), renews=False)
+    assert time_to_exhaustion(Fraction(1, 2), Fraction(2), 30 * 24 * HOUR, hourly) == HOUR // 2
 
 
 def test_no_traffic_is_no_answer() -> None:

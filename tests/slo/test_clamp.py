@@ -13,7 +13,8 @@ from sloburn.duration import DAY
 from sloburn.slo.budget import Count, burn_rate, is_reachable
 from sloburn.slo.catalog import workbook_windows
 from sloburn.slo.clamp import LOWEST_FACTOR, REACHABLE_SHARE, reachable_windows, unhurried_windows
-from sloburn.slo.model import Alerting, AllOf, Period, Slo, SpanIndicator
+from sloburn.slo.conditions import AllOf
+from sloburn.slo.model import Alerting, Period, Slo, SpanIndicator
 
 MONTH = Period(length_ns=30 * DAY)
 WORKBOOK = workbook_windows(MONTH)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sloburn.slo.model import AllOf, AnyOf, Condition, Match, Not, Op, Scalar, Source, SpanIndicator
+from sloburn.slo.conditions import AllOf, AnyOf, Condition, Match, Not, Op, Scalar, Source
+from sloburn.slo.model import SpanIndicator
 from tests.spec.documents import read
 
 

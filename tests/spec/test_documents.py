@@ -10,7 +10,8 @@ import yaml
 
 from sloburn.duration import DAY, MINUTE
 from sloburn.slo.catalog import workbook_windows
-from sloburn.slo.model import Alerting, Match, Op, Period, Slo, Source, SpanIndicator
+from sloburn.slo.conditions import Match, Op, Source
+from sloburn.slo.model import Alerting, Period, Slo, SpanIndicator
 from sloburn.spec import parse_slos
 from sloburn.spec.syntax import MAX_DEPTH
 from tests.spec.documents import document, problems_of, read

@@ -6,22 +6,8 @@ from fractions import Fraction
 
 import pytest
 
-from sloburn.slo.model import (
-    AllOf,
-    AnyOf,
-    Condition,
-    Counter,
-    CounterIndicator,
-    Indicator,
-    LogIndicator,
-    Match,
-    MetricIndicator,
-    Not,
-    Op,
-    Scalar,
-    Snap,
-    Source,
-)
+from sloburn.slo.conditions import AllOf, AnyOf, Condition, Match, Not, Op, Scalar, Source
+from sloburn.slo.model import Counter, CounterIndicator, Indicator, LogIndicator, MetricIndicator, Snap
 from tests.spec.documents import read
 
 EVERYTHING = AllOf()

@@ -51,6 +51,52 @@ def test_recurring_finds_what_is_under_way() -> None:
     assert list(found.between(at("2025-12-01T00:00"), at("2026-01-03T00:00"))) == []
 
 
+@pytest.mark.parametrize(
+    ("until", "last"),
+    [
+        ("20260322T013000Z", "2026-03-22T01:30"),  # 02:30 in Prague, in winter
+        ("20260322T012959Z", "2026-03-15T01:30"),
+        ("20260405T003000Z", "2026-04-05T00:30"),  # 02:30 in Prague, in summer
+        ("20260405T002959Z", "2026-03-29T01:30"),  # 02:30 of that night stood on no clock: 03:30
+        ("20260405T023000", "2026-04-05T00:30"),
+        ("20260405T022959", "2026-03-29T01:30"),
+        ("20260405", "2026-03-29T01:30"),
+    ],
+)
+def test_a_rule_ends_with_its_until(until: str, last: str) -> None:
+    """The last occurrence is the one that begins at UNTIL or before: a moment in UTC, or else what the clock shows."""
+    (found,) = read(exclude=WEEKLY.replace("BYDAY=SU", f"BYDAY=SU;UNTIL={until}")).exclusions
+    begins = [one.begin_unix_nano for one in found.between(at("2026-01-01T00:00"), at("2027-01-01T00:00"))]
+    assert begins[-1] == at(last)
+
+
+@pytest.mark.parametrize(
+    ("ending", "said"),
+    [
+        ("UNTIL=tomorrow", "found UNTIL=tomorrow; expected a moment in UTC, such as UNTIL=20261231T230000Z"),
+        ("UNTIL=2026-12-31T00:00:00Z", "found UNTIL=2026-12-31T00:00:00Z; expected a moment in UTC"),
+        ("UNTIL=", "found UNTIL=; expected a moment in UTC"),
+        ("UNTIL=20261331T000000Z", "invalid 'UNTIL': 20261331T000000Z; expected an RRULE (RFC 5545)"),
+        ("UNTIL=20261331", "month must be in 1..12; expected an RRULE (RFC 5545)"),
+        ("COUNT=3;UNTIL=20261231T000000Z", "found COUNT and UNTIL; expected one of them"),
+    ],
+)
+def test_an_end_that_is_none_is_refused_with_what_was_expected(ending: str, said: str) -> None:
+    """The message says what is wrong with the end of a rule, not that rules are written in another way."""
+    rule = f"{{name: a, rrule: FREQ=DAILY;{ending}, start: 2017-01-04T02:00:00, duration: 5m, timezone: UTC}}"
+    assert said in refusal(rule)
+
+
+def test_one_moment_in_two_zones_is_two_starts() -> None:
+    """Rules that begin at the same moment on two clocks stay on their own clocks."""
+    prague = WEEKLY.replace("BYDAY=SU", "BYDAY=SU;UNTIL=20261231T000000Z")
+    utc = prague.replace("T02:30:00", "T01:30:00").replace("Europe/Prague", "UTC")
+    for exclude, begin in ((prague, "00:30"), (utc, "01:30")):
+        (found,) = read(exclude=exclude).exclusions
+        day = at("2026-07-05T00:00")
+        assert [one.begin_unix_nano for one in found.between(day, day + DAY)] == [at(f"2026-07-05T{begin}")]
+
+
 def test_exclusions_are_values() -> None:
     """Two documents that exclude the same are equal: reloading a file changes nothing."""
     assert read(exclude=WEEKLY) == read(exclude=WEEKLY)

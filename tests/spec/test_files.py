@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,19 @@ def test_unreadable_folder_entry(tmp_path: Path) -> None:
         "cannot be read: Is a directory",
         "found a list; expected a mapping with `version: sloburn/v1` and a list `slos`",
     ]
+
+
+def test_unreadable_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that may not be listed, and a file in one that may not be entered, are refused with their names."""
+
+    def denied(path: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "iterdir", denied)
+    assert refusal(tmp_path) == [f"{tmp_path}:1: the folder cannot be read: Permission denied"]
+    monkeypatch.setattr(Path, "is_dir", denied)
+    monkeypatch.setattr(Path, "read_text", lambda path, **_: denied(path))
+    assert refusal(tmp_path / "a.yaml") == [f"{tmp_path / 'a.yaml'}:1: cannot be read: Permission denied"]
 
 
 def test_problems_of_all_files_at_once(tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ from fractions import Fraction
 
 import pytest
 
-from sloburn.slo.model import AllOf, Indicator, Match, MetricIndicator, Not, Op, Source, SpanIndicator
+from sloburn.slo.conditions import AllOf, Match, Not, Op, Source
+from sloburn.slo.model import Indicator, MetricIndicator, SpanIndicator
 from tests.spec.documents import read
 
 EVERYTHING = AllOf()

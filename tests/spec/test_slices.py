@@ -5,8 +5,8 @@ from __future__ import annotations
 from fractions import Fraction
 
 from sloburn.duration import DAY, HOUR, MINUTE, SECOND
+from sloburn.slo.conditions import AnyOf
 from sloburn.slo.model import (
-    AnyOf,
     FreshnessIndicator,
     JourneyIndicator,
     LogIndicator,

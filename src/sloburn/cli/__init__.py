@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from importlib.metadata import version
 
-from sloburn.errors import SloburnError
+from sloburn.errors import CallError, SloburnError
 
 _DESCRIPTION = "Know within seconds whether your services keep their promises, and why not."
 _EPILOG = """\
@@ -39,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _add_autopsy(commands)
     _add_annotate(commands)
     _add_rules(commands)
+    _add_sampling(commands)
     _add_dashboards(commands)
     given = parser.parse_args(arguments)
     try:
@@ -49,14 +50,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(run(given))
     except SloburnError as error:
-        return _fail(str(error))
+        return _fail(str(error), 2 if isinstance(error, CallError) else 1)
     except KeyboardInterrupt:
         return 130
 
 
-def _fail(message: str) -> int:
+def _fail(message: str, status: int = 1) -> int:
     print(message, file=sys.stderr)
-    return 1
+    return status
 
 
 _Commands = argparse._SubParsersAction  # argparse names this type nowhere else
@@ -83,6 +84,10 @@ def _add_serve(commands: _Commands[argparse.ArgumentParser]) -> None:
     parser.add_argument("--page-url", metavar="URL", help="where people reach the page, for links in alerts")
     parser.add_argument("--trace-url", metavar="URL", help="a trace in your viewer, with {trace_id} in it")
     parser.add_argument("--max-body-bytes", metavar="N", help="largest request, inflated (default: 67108864)")
+    parser.add_argument(
+        "--dedupe-spans", metavar="N",
+        help="counted spans that are remembered, 16 bytes each, so that a repeat counts once (default: 8000000)",
+    )  # fmt: skip
     parser.add_argument("--time-scale", metavar="N", help="run every window N times faster: for demos and tests")
     parser.add_argument(
         "--config", metavar="FILE", help="all of these from a YAML file (keys: slos, data, otlp_http ...)"
@@ -120,14 +125,16 @@ def _add_doctor(commands: _Commands[argparse.ArgumentParser]) -> None:
     parser.add_argument("--app", metavar="MODULE:NAME", help="import this application and examine what it starts")
     parser.add_argument("--endpoint", metavar="URL", help="examine this address instead of the one in force")
     parser.add_argument("--protocol", choices=["http/protobuf", "grpc"], help="speak this protocol to it")
-    parser.add_argument("--timeout", type=float, default=5.0, metavar="S", help="longest wait for an answer, default 5")
-    parser.add_argument("--wait", type=float, default=20.0, metavar="S", help="longest wait for a hop (default: 20)")
+    parser.add_argument("--timeout", type=float, default=5.0, metavar="S", help="longest wait for receivers, default 5")
+    parser.add_argument("--wait", type=float, default=20.0, metavar="S", help="longest wait for the hops (default: 20)")
     parser.add_argument("--jaeger", metavar="URL", help="ask Jaeger for the span, for instance http://localhost:16686")
     parser.add_argument("--prometheus", metavar="URL", help="ask Prometheus for the metric")
     parser.add_argument("--loki", metavar="URL", help="ask Loki for the log line")
     parser.add_argument("--processor", metavar="URL", help="ask `sloburn serve`, for instance http://127.0.0.1:4321")
     parser.add_argument("--collector", metavar="URL", help="ask the Collector's own metrics about what is missing")
-    parser.add_argument("--stack", action="store_true", help="ask all of them, each at its usual port on this machine")
+    parser.add_argument("--alertmanager", metavar="URL", help="ask Alertmanager whether it is ready")
+    text = "ask all of them, where `make stack-up` has put them: DIR is its data folder (default: the usual one)"
+    parser.add_argument("--stack", nargs="?", const="", metavar="DIR", help=text)
     parser.add_argument("--json", action="store_true", help="print what was found for machines")
 
 
@@ -145,8 +152,8 @@ def _add_replay(commands: _Commands[argparse.ArgumentParser]) -> None:
     text = """\
 Run recorded OTLP through the engine on a virtual clock that the events drive, and tell what would have paged.
 
-It reads what the Collector's file exporter writes, JSON lines or protobuf, plain or in gzip. The same input gives the
-same output, byte for byte. What cannot be read is named on standard error and passed over."""
+It reads what the Collector's file exporter writes, JSON lines or protobuf, plain, in gzip or in zstd. The same input
+gives the same output, byte for byte. What cannot be read is named on standard error and passed over."""
     epilog = """\
 examples:
   sloburn replay --slos slos.yaml traces.json
@@ -270,6 +277,29 @@ examples:
     parser.add_argument(
         "--settle", default="10s", metavar="D", help="read a step so long after its end: scrape_timeout (default: 10s)"
     )
+    parser.add_argument("--partial", action="store_true", help="leave out what is refused instead of writing nothing")
+
+
+def _add_sampling(commands: _Commands[argparse.ArgumentParser]) -> None:
+    text = """\
+Compile SLO documents to tail-sampling policies of the Collector, so that each trace in which a span broke a promise is
+kept: by the conditions, services and thresholds of the documents, judged as the processor judges. SLOs that are not
+about spans are passed over, and named; what has no counterpart is refused, by name and with the reason."""
+    epilog = """\
+examples:
+  sloburn sampling slos.yaml --collector otel-collector.yaml -o sampling.yaml
+  otelcol-contrib --config otel-collector.yaml --config sampling.yaml
+"""
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = commands.add_parser(
+        "sampling", help="keep traces that broke a promise", description=text, epilog=epilog, formatter_class=raw
+    )
+    parser.set_defaults(command="sampling", extra="spec")
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="SLO documents, or folders of them")
+    parser.add_argument(
+        "--collector", required=True, metavar="FILE", help="the configuration to merge into: its policies are repeated"
+    )
+    parser.add_argument("-o", "--output", metavar="FILE", help="where to write (default: standard output)")
     parser.add_argument("--partial", action="store_true", help="leave out what is refused instead of writing nothing")
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from sloburn.cli.moment import read_moment
 from sloburn.cli.table import aligned
-from sloburn.errors import ConfigError
+from sloburn.errors import CallError, ConfigError
 from sloburn.outputs.api import slos_document
 from sloburn.outputs.wording import burn_text, iso_text, objective_text, percent_text, sli_digits
 from sloburn.server.config import MAX_TIME_SCALE
@@ -33,7 +33,7 @@ def run(given: argparse.Namespace) -> int:
         SpecError: An SLO document is wrong.
     """
     if not 1 <= given.time_scale <= MAX_TIME_SCALE:
-        raise ConfigError(f"--time-scale: found {given.time_scale}; expected a whole number from 1 to {MAX_TIME_SCALE}")
+        raise CallError(f"--time-scale: found {given.time_scale}; expected a whole number from 1 to {MAX_TIME_SCALE}")
     sources = [given.slos, *([given.compare] if given.compare else [])]
     variants = [load_slos([Path(path) for path in paths]) for paths in sources]
     moments = [read_moment(text) for text in given.at]

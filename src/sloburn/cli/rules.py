@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from sloburn.duration import parse_duration
-from sloburn.errors import ConfigError
+from sloburn.errors import CallError, ConfigError
 from sloburn.rules import Compiled, Settings, compile_slos, operator_text, prometheus_text
 from sloburn.rules.sources import CollectorSource, SloburnSource
 from sloburn.rules.span_metrics import OURS, read_span_metrics
@@ -59,13 +59,13 @@ def _duration(flag: str, text: str) -> int:
     try:
         return parse_duration(text)
     except ValueError as error:
-        raise ConfigError(f"{flag}: {error}") from None
+        raise CallError(f"{flag}: {error}") from None
 
 
 def _renamed(text: str) -> tuple[str, str]:
     instrument, equals, name = text.partition("=")
     if not (instrument and equals and name):
-        raise ConfigError(f"--metric: found {text!r}; expected INSTRUMENT=NAME, such as app.jobs=app_jobs_total")
+        raise CallError(f"--metric: found {text!r}; expected INSTRUMENT=NAME, such as app.jobs=app_jobs_total")
     return instrument, name
 
 

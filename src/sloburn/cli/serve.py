@@ -28,6 +28,7 @@ _FLAGS = (
     "page_url",
     "trace_url",
     "max_body_bytes",
+    "dedupe_spans",
     "time_scale",
 )
 

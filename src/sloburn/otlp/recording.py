@@ -107,6 +107,8 @@ def _from_json(body: bytes, place: str) -> Recorded | Flaw:
     try:
         signal = _KEYS[found[1].decode()] if found else _signal_of_json(body)
         return _recorded(signal, decode(signal, Encoding.JSON, body), place)
+    except json.JSONDecodeError as error:
+        return Flaw(place, f"this is no JSON: {error.msg} in column {error.colno}")
     except (MalformedBody, ValueError, RecursionError) as error:
         return Flaw(place, str(error))
 

@@ -1,4 +1,9 @@
-"""The JSON API, version 1: documents made of a snapshot. Fields are added, never renamed; unknown numbers are null."""
+"""The JSON API, version 1: documents made of a snapshot.
+
+Fields are added, never renamed, and every one is in every document, whatever the state: a number, moment or finding
+that is not known is null, a text that was not written is empty, and so is a list that has nothing to list. What a
+length stands for on a fast clock (`stands_for`) is null on a clock that runs as the SLO documents say.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +21,7 @@ from sloburn.slo.annotation import concerning
 from sloburn.slo.early import EarlyEvidence
 from sloburn.slo.exclusions import Interval, excluded
 from sloburn.slo.missing import Bounds
+from sloburn.slo.periods import period_begin
 from sloburn.slo.timed import members_of, promise_text, slice_ns_of
 
 Document = dict[str, Any]
@@ -161,6 +167,7 @@ def _early(evidence: EarlyEvidence) -> Document:
 def _incomplete(found: Incomplete, time_scale: int) -> Document:
     return {
         "text": found.text,
+        "lack": found.lack.value,
         "missing": found.missing,
         "of": found.of,
         "sources": dict(found.sources),
@@ -173,8 +180,8 @@ def _incomplete(found: Incomplete, time_scale: int) -> Document:
     }
 
 
-def _bounds(bounds: Bounds) -> Document:
-    return {"low": float(bounds.low), "high": float(bounds.high)}
+def _bounds(bounds: Bounds | None) -> Document | None:
+    return None if bounds is None else {"low": float(bounds.low), "high": float(bounds.high)}
 
 
 def _alert(alert: Alert) -> Document:
@@ -225,7 +232,7 @@ def _budget_point(point: BudgetPoint) -> Document:
 
 
 def _gaps(snapshot: Snapshot, status: SloStatus) -> tuple[Interval, ...]:
-    begin = status.budget[0].at_unix_nano if status.budget else snapshot.at_unix_nano
+    begin = period_begin(status.slo.period, snapshot.at_unix_nano)
     return excluded(status.slo.exclusions, begin, snapshot.at_unix_nano)
 
 
@@ -240,11 +247,14 @@ def _moment(name: str, at_unix_nano: int) -> Document:
 
 
 def _length(name: str, length_ns: int, time_scale: int) -> Document:
-    document: Document = {name: format_duration(length_ns), f"{name}_seconds": length_ns / SECOND}
-    if time_scale > 1:  # the window that runs is 1m and stands for the 1h of the SLO's document
-        key = "stands_for" if name == "window" else f"{name}_stands_for"
-        document[key] = format_duration(length_ns * time_scale)
-    return document
+    return {
+        name: format_duration(length_ns),
+        f"{name}_seconds": length_ns / SECOND,
+        # The window that runs is 1m and stands for the 1h of the SLO's document.
+        "stands_for" if name == "window" else f"{name}_stands_for": (
+            format_duration(length_ns * time_scale) if time_scale > 1 else None
+        ),
+    }
 
 
 def _number(value: Fraction | None) -> float | None:

@@ -24,6 +24,11 @@ class Subscription:
         """Tell the reader that there is something new, or that the board is closed."""
         self._changed.set()
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether the reader has not taken yet what it was told of last."""
+        return self._changed.is_set()
+
     async def next(self, timeout_seconds: float | None = None) -> Snapshot | None:
         """Wait for a snapshot that this reader has not seen; the first one comes at once if there is any.
 
@@ -58,6 +63,8 @@ class Board:
         self._latest: Snapshot | None = None
         self._readers: set[Subscription] = set()
         self._closed = False
+        self.skipped = 0  # snapshots that some reader never saw
+        self.refused = 0  # readers who were one too many
 
     @property
     def latest(self) -> Snapshot | None:
@@ -76,6 +83,7 @@ class Board:
 
     def publish(self, snapshot: Snapshot) -> None:
         """Hang up a new snapshot and wake every reader. Call it in the event loop's thread."""
+        self.skipped += sum(reader.is_behind for reader in self._readers) if self._latest else 0
         self._latest = snapshot
         for reader in self._readers:
             reader.wake()

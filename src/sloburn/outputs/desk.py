@@ -55,7 +55,9 @@ class Writing:
 
     async def listed(self, _: Request) -> Response:
         """Answer with all annotations, newest first."""
-        found = self._board.latest.annotations if self._board.latest else ()
+        if self._board.latest is None:
+            raise HTTPException(503, "The processor is starting.", headers={"Retry-After": "1"})
+        found = self._board.latest.annotations
         shown = [annotation_document(one) for one in reversed(found) if one.kind is not Kind.FIRST]
         return _json({"annotations": shown})
 

@@ -205,7 +205,7 @@ def _slo_states(statuses: Sequence[SloStatus]) -> Metric:
 
 def _gaps(statuses: Sequence[SloStatus]) -> Iterator[Metric]:
     """Yield what is missing and how far it can move the burn rates; absent where nothing is known to be missing."""
-    missing = _gauge(naming.MISSING_EVENTS, "The most events lost before they were counted.", naming.LABEL_WINDOW)
+    missing = _gauge(naming.MISSING_EVENTS, "The most events lost, or slices in doubt.", naming.LABEL_WINDOW)
     low = _gauge(naming.BURN_RATE_LOW, "Burn rate if every missing event was good.", naming.LABEL_WINDOW)
     high = _gauge(naming.BURN_RATE_HIGH, "Burn rate if every missing event was bad.", naming.LABEL_WINDOW)
     for status in statuses:
@@ -220,7 +220,7 @@ def _gaps(statuses: Sequence[SloStatus]) -> Iterator[Metric]:
 def _lost(snapshot: Snapshot) -> Metric:
     family = CounterMetricFamily(
         naming.LOST_EVENTS_TOTAL,
-        "Events that never came, by service (empty if not known), signal and who lost them.",
+        "Spans, records and data points that never came, by service (empty if not known), signal and who lost them.",
         labels=(naming.LABEL_SERVICE, naming.LABEL_SIGNAL, naming.LABEL_SOURCE),
     )
     for labels, count in sorted(snapshot.lost.items()):

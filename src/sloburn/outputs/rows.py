@@ -220,14 +220,14 @@ def gone_figure(status: SloStatus) -> Figure:
     if status.budget_remaining is not None and status.budget_remaining <= 0:
         return Figure(text="gone", title="the period's budget is spent")
     if left is None:
-        return Figure(text=NOTHING, title="nothing burns")
+        return Figure(text=NOTHING, title="at this pace it lasts")
     if left > period:
         return Figure(text=f">{window_text(period)}", title=f"at this pace it lasts {window_text(left)}")
     return Figure(text=window_text(left), title=f"{left / 1e9:,.0f} s at the current pace")
 
 
 def _remark(status: SloStatus, standing: Standing) -> str:
-    missing = f"up to {status.incomplete.missing:,} missing" if status.incomplete else ""
+    missing = status.incomplete.remark if status.incomplete else ""
     return " · ".join(part for part in (_plight(status, standing), missing) if part)
 
 

@@ -127,6 +127,7 @@ class _Site:
 
     async def api_stream(self, request: Request) -> Response:
         if self._board.readers >= self._settings.max_streams:
+            self._board.refused += 1
             raise HTTPException(503, "Too many streams are open.", headers={"Retry-After": "5"})
         headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
         if request.method == "HEAD":

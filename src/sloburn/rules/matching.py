@@ -14,7 +14,7 @@ from math import ceil, floor, prod
 
 from sloburn.rules.ordering import NEGATIVE, at_least, at_most
 from sloburn.rules.promql import How, Matcher, Matchers, one_of
-from sloburn.slo.model import AllOf, AnyOf, Condition, Match, Not, Op, Scalar, Source
+from sloburn.slo.conditions import AllOf, AnyOf, Condition, Match, Not, Op, Scalar, Source
 
 MOST_ALTERNATIVES = 24
 
@@ -79,6 +79,17 @@ def comparisons(condition: Condition) -> Iterator[Match]:
         case AllOf(parts) | AnyOf(parts):
             for part in parts:
                 yield from comparisons(part)
+
+
+def require_re2(pattern: str) -> str:
+    """Return a regular expression of Python's if RE2 reads it.
+
+    Raises:
+        CannotCompile: It has what RE2 lacks.
+    """
+    if _NOT_RE2.search(pattern):
+        raise CannotCompile(f"the pattern {pattern!r} looks around, refers back or is possessive, which RE2 cannot")
+    return pattern
 
 
 def _expand(condition: Condition, label_of: LabelOf, *, negated: bool) -> list[Matchers]:
@@ -159,10 +170,7 @@ def _pattern(match: Match) -> str:
 
 
 def _regex(match: Match) -> str:
-    pattern = str(match.operands[0])
-    if _NOT_RE2.search(pattern):
-        raise CannotCompile(f"the pattern {pattern!r} looks around, refers back or is possessive, which RE2 cannot")
-    return pattern
+    return require_re2(str(match.operands[0]))
 
 
 def _order(match: Match) -> str:

@@ -17,20 +17,17 @@ from sloburn.rules.otel_names import label_name, le_matcher, metric_name, per_se
 from sloburn.rules.promql import How, Matcher, Selector, literal
 from sloburn.rules.span_metrics import OURS, SpanMetrics
 from sloburn.slo import naming
+from sloburn.slo.conditions import AllOf, Condition, Match, Source
 from sloburn.slo.model import (
-    AllOf,
-    Condition,
     Counter,
     CounterIndicator,
     FreshnessIndicator,
     JourneyIndicator,
     LogIndicator,
-    Match,
     MetricIndicator,
     SlicedIndicator,
     Slo,
     Snap,
-    Source,
     SpanIndicator,
     WeightedIndicator,
 )

@@ -27,7 +27,14 @@ from sloburn.server.keeper import Keeper
 from sloburn.server.listeners import HttpServer, bind, bound_to
 from sloburn.server.pipeline import Pipeline
 from sloburn.server.reload import Reloader, reload_samples
-from sloburn.server.samples import alert_samples, request_samples, seen_samples, store_samples
+from sloburn.server.samples import (
+    alert_samples,
+    dropped_samples,
+    request_samples,
+    seen_samples,
+    store_samples,
+    stream_samples,
+)
 from sloburn.sli.status import Snapshot
 from sloburn.slo.annotation import Annotation
 from sloburn.spec import load_slos
@@ -56,14 +63,14 @@ async def serve(config: ProcessorConfig, clock: Clock, announce: Callable[[Addre
         announce: Called once everything listens.
 
     Raises:
-        ConfigError: No SLO documents are named, or an address is taken.
+        ConfigError: No SLO documents are named, what senders must show cannot be read, or an address is taken.
         SpecError: An SLO document is wrong.
         StorageError: The store cannot be used.
     """
-    digest = content_digest(config.slos)
+    door, digest = make_door(config), content_digest(config.slos)
     keeper = open_keeper(config, clock)
     try:
-        await _serve(config, clock, keeper, digest, announce)
+        await _serve(config, clock, keeper, door, digest, announce)
     finally:
         keeper.store.close()
 
@@ -88,16 +95,29 @@ def open_keeper(config: ProcessorConfig, clock: Clock) -> Keeper:
         clock.now_unix_nano(),
         time_scale=config.time_scale,
         our_exporters=config.collector_exporters,
+        dedupe_spans=config.dedupe_spans,
     )
-    log.info("%d SLOs; %s holds %d commits since its last checkpoint", len(slos), config.data, keeper.applied)
+    log.info(
+        "%s; %s holds %s since its last checkpoint",
+        *(_counted(len(slos), "SLO"), config.data, _counted(keeper.applied, "commit")),
+    )
     return keeper
 
 
+def _counted(count: int, word: str) -> str:
+    return f"{count} {word}{'' if count == 1 else 's'}"
+
+
 async def _serve(
-    config: ProcessorConfig, clock: Clock, keeper: Keeper, digest: bytes, announce: Callable[[Addresses], None]
+    config: ProcessorConfig,
+    clock: Clock,
+    keeper: Keeper,
+    door: Door,
+    digest: bytes,
+    announce: Callable[[Addresses], None],
 ) -> None:
     loop = asyncio.get_running_loop()
-    board, tally, door = Board(), Tally(), make_door(config)
+    board, tally = Board(), Tally()
 
     def publish(snapshot: Snapshot) -> None:
         loop.call_soon_threadsafe(board.publish, snapshot)
@@ -112,10 +132,8 @@ async def _serve(
     pages = page_app(
         board,
         tallies=lambda: (
-            *request_samples(tally),
-            *alert_samples(sender),
+            *(*request_samples(tally), *alert_samples(sender), *stream_samples(board), *reload_samples(reloader)),
             *_keeper_samples(keeper, pipeline, clock),
-            *reload_samples(reloader),
         ),
         settings=PageSettings(otlp_endpoint=bound, trace_url=config.trace_url),
         desk=_desk(pipeline, door, clock),
@@ -170,7 +188,12 @@ async def _start_grpc(config: ProcessorConfig, intake: Intake, tally: Tally, doo
 
 def _keeper_samples(keeper: Keeper, pipeline: Pipeline, clock: Clock) -> list[TallySample]:
     """Return how engine and store are."""
-    return [*seen_samples(keeper.engine.seen, clock.now_unix_nano()), *store_samples(pipeline, keeper)]
+    engine = keeper.engine
+    return [
+        *seen_samples(engine.seen, clock.now_unix_nano()),
+        *dropped_samples(engine.timeline),
+        *store_samples(pipeline, keeper),
+    ]
 
 
 async def _until_stopped(loop: asyncio.AbstractEventLoop) -> None:

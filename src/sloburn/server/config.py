@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sloburn.errors import ConfigError, Problem
+from sloburn.sli.dedupe import DEFAULT_CAPACITY
 from sloburn.sli.loss_points import OUR_EXPORTERS
 from sloburn.spec.cursor import Cursor
 from sloburn.spec.syntax import compose
@@ -52,6 +53,8 @@ class ProcessorConfig:
         page_url: Address under which people reach the status page, for links in alerts.
         trace_url: Address of a trace in a trace viewer, with ``{trace_id}`` in it, for links on the page.
         max_body_bytes: Largest request taken, before and after inflation.
+        dedupe_spans: How many counted spans are remembered for 15 minutes, so that one that is sent again counts once.
+            Each takes 16 bytes, the newest 2 million up to 112; with less room they are remembered for less long.
         time_scale: How many times faster than written every window runs; 1 in production.
         collector_exporters: Patterns of the names of a Collector's exporters that send to us: what they report as lost
             is missing here.
@@ -71,6 +74,7 @@ class ProcessorConfig:
     page_url: str = ""
     trace_url: str = ""
     max_body_bytes: int = 64 * 1024 * 1024
+    dedupe_spans: int = DEFAULT_CAPACITY
     time_scale: int = 1
     collector_exporters: tuple[str, ...] = OUR_EXPORTERS
 
@@ -250,6 +254,7 @@ _READERS: dict[str, Callable[[Setting], object]] = {
     "page_url": lambda setting: _url(_one(setting)),
     "trace_url": lambda setting: _trace_url(_one(setting)),
     "max_body_bytes": _whole(1024, 2**31 - 1),
+    "dedupe_spans": _whole(10_000, 10**9),
     "time_scale": _whole(1, MAX_TIME_SCALE),
     "collector_exporters": _names,
 }

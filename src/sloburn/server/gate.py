@@ -131,7 +131,7 @@ def ask_processor(address: str, timeout: float) -> tuple[Standing, ...]:
 
 
 def _of_processor(slo: Mapping[str, Any]) -> Standing:
-    windows = {parse_duration(burn.get("stands_for", burn["window"])): burn["burn"] for burn in slo["burns"]}
+    windows = {parse_duration(burn.get("stands_for") or burn["window"]): burn["burn"] for burn in slo["burns"]}
     return Standing(
         slo=slo["name"],
         group=group_label(slo["group"].items()),

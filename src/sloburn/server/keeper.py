@@ -1,8 +1,9 @@
 """Engine and store as one: what is counted is kept, and what the store cannot keep is not counted.
 
-A store that was damaged is moved aside, never deleted. Found at a start, the numbers in it are lost: history begins
-anew, and everybody is told. Where only rows that explain are damaged, they alone are lost and the numbers stay. Found
-while the processor runs, nothing is lost: the engine has everything in memory, so a new store is written from it.
+A store that was damaged is moved aside, and deleted only when several newer ones were too. Found at a start, the
+numbers in it are lost: history begins anew, and everybody is told. Where only rows that explain are damaged, they alone
+are lost and the numbers stay. Found while the processor runs, what the engine has in memory is not lost, so a new store
+is written from it and from what can be read of the history of removed SLOs.
 """
 
 from __future__ import annotations
@@ -18,13 +19,15 @@ from sloburn.duration import HOUR
 from sloburn.errors import StorageCorrupt, StorageError
 from sloburn.otlp.anyvalue import any_value
 from sloburn.server.looks import LookKeeper
-from sloburn.server.quarantine import move_aside
+from sloburn.server.quarantine import move_aside, prune
 from sloburn.server.records import Scribe, write_keys
 from sloburn.server.recovery import drop_explanations, read_notices, restore, revive
 from sloburn.server.removed import Removed
+from sloburn.server.salvage import salvage
 from sloburn.server.states import write_alerts, write_annotation
 from sloburn.server.storage import FILE_NAME, Store
 from sloburn.sli.commit import Commit
+from sloburn.sli.dedupe import DEFAULT_CAPACITY
 from sloburn.sli.engine import Engine
 from sloburn.sli.loss_points import OUR_EXPORTERS
 from sloburn.sli.series import SeriesKey
@@ -42,6 +45,7 @@ class Options(TypedDict):
 
     time_scale: int
     our_exporters: tuple[str, ...]
+    seen_capacity: int
 
 
 class Keeper:
@@ -53,6 +57,7 @@ class Keeper:
         now: Nanoseconds since the epoch.
         time_scale: How many times faster than written the windows run.
         our_exporters: Patterns of the names of a Collector's exporters that send to us.
+        dedupe_spans: How many counted spans are remembered at the most.
 
     Raises:
         StorageError: The store cannot be used.
@@ -69,10 +74,15 @@ class Keeper:
         *,
         time_scale: int = 1,
         our_exporters: tuple[str, ...] = OUR_EXPORTERS,
+        dedupe_spans: int = DEFAULT_CAPACITY,
     ) -> None:
         self._folder = folder
         self.slos = tuple(slos)
-        self._options: Options = {"time_scale": time_scale, "our_exporters": our_exporters}
+        self._options: Options = {
+            "time_scale": time_scale,
+            "our_exporters": our_exporters,
+            "seen_capacity": dedupe_spans,
+        }
         self._tidied = now
         self._damage: StorageCorrupt | None = None
         try:
@@ -81,6 +91,7 @@ class Keeper:
             aside = move_aside(folder / FILE_NAME, now)
             self._start(now)
             self._note(f"{error}; it was moved aside as {aside.name}, and history begins here", now)
+        prune(folder / FILE_NAME)
 
     def _start(self, now: int) -> None:
         """Open the store and read it; without the damaged rows that only explain, if there are any."""
@@ -241,23 +252,27 @@ class Keeper:
             StorageError: It could not be written.
             OSError: Likewise.
         """
-        fresh = self._written_anew(now)
+        fresh, lost = self._written_anew(now)
         with contextlib.suppress(StorageError):
             self.store.close()
         aside = move_aside(self._folder / FILE_NAME, now)
         (fresh / FILE_NAME).rename(self._folder / FILE_NAME)
         fresh.rmdir()
         self.store = self.store_type(self._folder, now)
-        self._note(f"{self._damage}; it was moved aside as {aside.name} and written anew from memory", now)
+        self.removed.lose(lost)
+        gone = f", but for what it held of removed SLOs: {', '.join(sorted(name for name, _ in lost))}" if lost else ""
+        self._note(f"{self._damage}; it was moved aside as {aside.name} and written anew from memory{gone}", now)
         self._damage = None
+        prune(self._folder / FILE_NAME)
 
     def _note(self, text: str, now: int) -> None:
         log.error("%s", text)
         self.store.note(now, text)
         self.notices = tuple(self.store.notices())
 
-    def _written_anew(self, now: int) -> Path:
-        """Write everything into a store in a folder of its own; return the folder."""
+    def _written_anew(self, now: int) -> tuple[Path, set[tuple[str, str]]]:
+        """Write everything into a store in a folder of its own; return the folder, and what could not be read."""
+        saved = salvage(self.store, self.engine, self.removed.slos())
         folder = self._folder / MENDING
         shutil.rmtree(folder, ignore_errors=True)
         store = self.store_type(folder, self.epoch)
@@ -266,15 +281,17 @@ class Keeper:
                 store.note(at, text)
             for touched, at, packed in self.engine.seen.packed():
                 store.append(touched, "", b"", b"", write_keys(at, packed))
-            scribe = Scribe(self.engine)
+            scribe = Scribe(self.engine, left=saved.evidence)
             checkpoint = scribe.checkpoint(now, whole=True)
+            saved.add_to(checkpoint)
             store.checkpoint(checkpoint, now)
             scribe.kept(checkpoint)
-            store.save_alerts((key, write_alerts(one.alerts)) for key, one in self.engine.series.items())
+            alerts = [(key, write_alerts(one.alerts)) for key, one in self.engine.series.items()]
+            store.save_alerts([*alerts, *saved.alerts])
             store.save_annotations(map(write_annotation, self.engine.timeline.annotations))
-            store.serve(self.removed.today())
+            store.serve(row for row in self.removed.rows() if row[:2] not in saved.lost)
             self._looks.write(self.engine, store, now, everything=True)
         finally:
             store.close()
         self._scribe = scribe
-        return folder
+        return folder, saved.lost

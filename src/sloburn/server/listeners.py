@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import ssl
 from collections.abc import Generator
 from contextlib import contextmanager
 
 import uvicorn
-from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 from sloburn.errors import ConfigError
 from sloburn.server.config import Address
@@ -44,6 +45,11 @@ def bound_to(sock: socket.socket) -> Address:
     return Address(host, port)
 
 
+def _is_unforeseen(record: logging.LogRecord) -> bool:
+    """Tell what to log: not a traceback for every reader who was cut off at the end, one line says how many."""
+    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
+
+
 class HttpServer(uvicorn.Server):
     """A server that leaves signals to the processor.
 
@@ -52,19 +58,21 @@ class HttpServer(uvicorn.Server):
         tls: Its side of TLS; None for plain text.
     """
 
-    def __init__(self, app: Starlette, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, app: ASGIApp, tls: ssl.SSLContext | None = None) -> None:
         config = uvicorn.Config(
             app,
             lifespan="off",
             ws="none",
             ssl_context_factory=(lambda *_: tls) if tls else None,
             access_log=False,
+            log_config=None,  # it speaks through the processor's log, in its form
             log_level="warning",
             server_header=False,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
         super().__init__(config)
+        logging.getLogger("uvicorn.error").addFilter(_is_unforeseen)
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:

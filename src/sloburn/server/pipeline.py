@@ -325,5 +325,5 @@ def _announce(key: SeriesKey, before: tuple[Alert, ...], after: tuple[Alert, ...
     states = {alert.identity: alert.state for alert in before}
     for alert in after:
         if alert.state is not states.get(alert.identity, AlertState.INACTIVE):
-            group = " ".join(f"{name}={value}" for name, value in key.group)
-            log.warning("%s %s of %s %s", alert.state.value, alert.title, key.slo, group)
+            whose = " ".join((key.slo, *(f"{name}={value}" for name, value in key.group)))
+            log.warning("%s %s of %s", alert.state.value, alert.title, whose)

@@ -247,7 +247,7 @@ class Reader:
         commit = Commit(now=row.at_unix_nano)
         told = json.loads(row.told) if row.told else {"series": [], "outcomes": [], "evidence": []}
         for number, name in told["series"]:
-            self._engine.groups.name(number, read_series_key(name))
+            self._engine.groups.name(number, self._engine.current(read_series_key(name)))
         for number, good, bad in told["outcomes"]:
             for member in (*good, *bad):
                 self._engine.groups.key_of(member)

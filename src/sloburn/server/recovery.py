@@ -30,8 +30,10 @@ from sloburn.server.storage import Store
 from sloburn.sli.commit import Commit
 from sloburn.sli.engine import Engine
 from sloburn.sli.outcome import Outcome
+from sloburn.sli.series import Series, SeriesKey
 from sloburn.sli.status import FailingTrace
 from sloburn.sli.timeline import Timeline
+from sloburn.slo.timed import slice_ns_of
 
 log = logging.getLogger("sloburn.server")
 
@@ -62,7 +64,7 @@ def restore(engine: Engine, store: Store) -> tuple[Scribe, int]:
         StorageError: The store cannot be read.
     """
     try:
-        scribe = _restore_checkpoint(engine, store)
+        scribe, known = _restore_checkpoint(engine, store)
     except (ValueError, TypeError, KeyError) as error:
         raise StorageCorrupt(f"the checkpoint cannot be read back: {error!r}") from error
     restore_looks(engine, store)
@@ -78,13 +80,17 @@ def restore(engine: Engine, store: Store) -> tuple[Scribe, int]:
             leftovers.add(commit)
             applied += 1
     engine.settle()
+    engine.settle_heritage(known)
     if leftovers:
         _keep(leftovers, scribe, store, at)
     return scribe, applied
 
 
 class _Services:
-    """Tells whose telemetry a commit was: the services of the series that counted it."""
+    """Tells whose telemetry a commit was: the services of the series that counted it.
+
+    A verdict on a slice of time is no telemetry: silence leads to verdicts too.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -98,7 +104,9 @@ class _Services:
         if found is None:
             engine = self._engine
             members = (engine.open(engine.groups.key_of(number)) for number in (*outcome.good, *outcome.bad))
-            found = self._known[outcome] = {series.slo.service for series in members if series is not None}
+            found = self._known[outcome] = {
+                series.slo.service for series in members if series is not None and not slice_ns_of(series.slo.indicator)
+            }
         return found
 
 
@@ -134,7 +142,7 @@ def revive(engine: Engine, old: Engine, store: Store) -> None:
     for number, (key, state) in back.items():
         series = engine.resume(key)
         if series is not None:
-            restore_series(series, _showing(state, evidence.keys()), evidence)
+            restore_series(series, showing(state, evidence.keys()), evidence)
             for tier, block, cells in store.blocks_of(number):
                 series.ledger.rings[tier].blocks[block] = read_block(cells)
     for name, text in store.alerts():
@@ -154,7 +162,7 @@ def _readable_evidence(store: Store) -> dict[int, FailingTrace]:
     return found
 
 
-def _showing(state: str, numbers: Set[int]) -> str:
+def showing(state: str, numbers: Set[int]) -> str:
     """Return the stored state of a series with no other bad events than those."""
     record = json.loads(state)
     record["failing"] = [number for number in record["failing"] if number in numbers]
@@ -215,7 +223,7 @@ def _name_only_what_is_there(db: sqlite3.Connection) -> None:
     numbers = {int(number) for (number,) in db.execute("SELECT number FROM evidence")}
     for row in db.execute("SELECT * FROM series").fetchall():
         number, name, state = unseal("series", row)
-        shown = _showing(str(state), numbers)
+        shown = showing(str(state), numbers)
         if shown != state:
             db.execute(PUT["series"], sealed((number, name, shown)))
 
@@ -249,17 +257,20 @@ def read_notices(store: Store) -> tuple[tuple[int, str], ...]:
         raise StorageCorrupt(f"a row of notices was damaged: {error}") from error
 
 
-def _restore_checkpoint(engine: Engine, store: Store) -> Scribe:
+def _restore_checkpoint(engine: Engine, store: Store) -> tuple[Scribe, set[SeriesKey]]:
     evidence = {number: read_failing(json.loads(text)) for number, text in store.evidence()}
     engine.resume_evidence(max(evidence, default=0))
     numbers, old = {}, set()
     left: set[int] = set()
     for number, name, state in store.series():
-        key = read_series_key(name)
+        written = read_series_key(name)
+        key = engine.current(written)
         engine.groups.name(number, key)
         series = engine.resume(key)
         if series is not None:
             restore_series(series, state, evidence)
+            if isinstance(series, Series):
+                series.is_unsaved = series.is_unsaved or key != written
         else:
             old.add(key.slo)
             left.update(json.loads(state)["failing"])
@@ -274,8 +285,8 @@ def _restore_checkpoint(engine: Engine, store: Store) -> Scribe:
     for stream, last_point in store.streams():
         engine.streams[stream] = read_stream(last_point)
     for name, text in store.alerts():
-        series = engine.open(read_series_key(name))
+        series = engine.open(engine.current(read_series_key(name)))
         if series is not None:
             series.resume(read_alerts(text))
     engine.timeline = Timeline(read_annotation(text) for _, text in store.annotations())
-    return Scribe(engine, numbers, evidence, left)
+    return Scribe(engine, numbers, evidence, left), {engine.groups.key_of(number) for number in numbers}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sloburn.duration import DAY, format_duration
@@ -38,9 +39,18 @@ class Removed:
     def __len__(self) -> int:
         return sum(until > 0 for *_, until in self._served.values())
 
-    def today(self) -> list[Served]:
-        """Return the SLOs that are read today."""
-        return [row for row in self._served.values() if not row[3]]
+    def rows(self) -> list[Served]:
+        """Return every SLO whose history is kept."""
+        return [*self._served.values()]
+
+    def slos(self) -> list[tuple[str, str]]:
+        """Return the SLOs that nobody reads, each by name and generation."""
+        return [slo for slo, (*_, until) in self._served.items() if until]
+
+    def lose(self, lost: Iterable[tuple[str, str]]) -> None:
+        """Note that the history of some SLOs that nobody reads is gone."""
+        for slo in lost:
+            self._served.pop(slo, None)
 
     def since(self) -> dict[tuple[str, str], int]:
         """Return since when every SLO is known, by name and generation, nanoseconds since the epoch."""

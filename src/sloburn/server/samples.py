@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from sloburn.alerts.sender import AlertmanagerSender
 from sloburn.duration import SECOND
+from sloburn.outputs.board import Board
 from sloburn.outputs.exposition import TallyKind, TallySample
 from sloburn.receiver.tally import Tally
 from sloburn.server.keeper import Keeper
 from sloburn.server.pipeline import Pipeline
 from sloburn.sli.dedupe import SeenKeys
+from sloburn.sli.timeline import DROP_REASONS, Timeline
 from sloburn.slo import naming
 
 
@@ -71,6 +73,7 @@ def seen_samples(seen: SeenKeys, now: int) -> list[TallySample]:
     """
     figures = (
         (naming.SEEN_SPANS, "Counted spans that are remembered.", len(seen)),
+        (naming.SEEN_CAPACITY_SPANS, "How many of them are remembered at the most.", seen.capacity),
         (naming.SEEN_BYTES, "About how much memory that takes.", seen.size_bytes),
         (
             naming.SEEN_HORIZON_SECONDS,
@@ -79,3 +82,30 @@ def seen_samples(seen: SeenKeys, now: int) -> list[TallySample]:
         ),
     )
     return [TallySample(name=name, kind=TallyKind.GAUGE, help=text, value=value) for name, text, value in figures]
+
+
+def dropped_samples(timeline: Timeline) -> list[TallySample]:
+    """Return which annotations were not kept, for want of room or because a version changed too often."""
+    return [
+        TallySample(
+            name=naming.ANNOTATIONS_DROPPED_TOTAL,
+            kind=TallyKind.COUNTER,
+            help="Annotations that were not kept, by reason.",
+            labels=((naming.LABEL_REASON, reason),),
+            value=timeline.dropped[reason],
+        )
+        for reason in DROP_REASONS
+    ]
+
+
+def stream_samples(board: Board) -> list[TallySample]:
+    """Return who follows the snapshots, and what readers missed who are too slow or too many."""
+    kind = TallyKind.COUNTER
+    skipped = "Snapshots that a reader was too slow to see: it gets the newest one instead."
+    return [
+        TallySample(name=naming.STREAMS, kind=TallyKind.GAUGE, help="Readers of snapshots.", value=board.readers),
+        TallySample(
+            name=naming.STREAMS_REFUSED_TOTAL, kind=kind, help="Streams that were one too many.", value=board.refused
+        ),
+        TallySample(name=naming.STREAM_SNAPSHOTS_SKIPPED_TOTAL, kind=kind, help=skipped, value=board.skipped),
+    ]

@@ -21,15 +21,18 @@ from pathlib import Path
 from typing import Any
 
 from sloburn.errors import StorageCorrupt, StorageError
-from sloburn.server.quarantine import COMPANIONS, copy_aside
+from sloburn.server.quarantine import copy_aside
 from sloburn.server.records import Checkpoint, Row, write_series_key
-from sloburn.server.schema import PUT, SCHEMA_VERSION, Value, lay_out, sealed, unseal, upgrade, version_of
+from sloburn.server.schema import PUT, SCHEMA_VERSION, Value, sealed, unseal, upgrade, version_of
+from sloburn.server.store_file import fill, lay_down, look_at, make_folder, set_meta
 from sloburn.server.wal import lost_commits
 from sloburn.sli.dedupe import HOLD_NS
 from sloburn.sli.series import SeriesKey
 
 FILE_NAME = "sloburn.db"
 KEEP_ROWS_NS = HOLD_NS
+KEPT_NOTICES = 200
+_FORGET_NOTICES = "DELETE FROM notices WHERE rowid <= (SELECT max(rowid) FROM notices) - ?"
 
 log = logging.getLogger("sloburn.server")
 
@@ -50,10 +53,10 @@ class Store:
     def __init__(self, folder: Path, now: int) -> None:
         self._path = folder / FILE_NAME
         with self._errors("open"):
-            _make(folder)
-            _look(self._path)
+            make_folder(folder)
+            look_at(self._path)
             if not self._path.exists():
-                _lay_down(self._path, now)
+                lay_down(self._path, now)
             self._db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, timeout=1)
         try:
             with self._errors("open"):
@@ -73,7 +76,7 @@ class Store:
             self._db.execute(f"PRAGMA {pragma}").fetchall()
         if not version:
             with self._transaction():
-                _fill(self._db, now)
+                fill(self._db, now)
         elif version != SCHEMA_VERSION:
             self._upgrade(version)
         if lost:
@@ -135,6 +138,10 @@ class Store:
         """Yield every block of a series: tier, block number and cells."""
         return (row[1:] for row in self._read("blocks WHERE series = ?", series))
 
+    def find(self, table: str, column: str, key: int | str) -> list[Any]:
+        """Return the rows of a table that have a key, without a walk through the others."""
+        return [*self._read(f"{table} WHERE {column} = ?", key)]
+
     def served(self) -> Iterator[tuple[str, str, int, int]]:
         """Yield every SLO that was ever read and is kept: name, generation, since when, until when (0: today)."""
         return self._read("served")
@@ -167,7 +174,7 @@ class Store:
         """Yield every kept journal row, oldest first."""
         return (Row(*row) for row in self._read("journal ORDER BY number"))
 
-    def _read(self, table: str, *given: int) -> Iterator[Any]:
+    def _read(self, table: str, *given: int | str) -> Iterator[Any]:
         with self._errors("read"):
             for row in self._db.execute(f"SELECT * FROM {table}", given):  # noqa: S608  table names are our own
                 yield unseal(table, row)
@@ -219,7 +226,7 @@ class Store:
             execute("DELETE FROM streams WHERE stream = ?", checkpoint.ended)
             self._put("heard", checkpoint.heard)
             self._forget_rows(now - KEEP_ROWS_NS)
-            self._set_meta(checkpoint=self._number)
+            set_meta(self._db, checkpoint=self._number)
 
     def save_looks(self, service: str, blocks: Iterable[tuple[int, bytes]], begin: int) -> None:
         """Write blocks of what the autopsy knows of a service, and forget those that begin before `begin`.
@@ -271,6 +278,7 @@ class Store:
         """
         with self._errors("write to"):
             self._db.execute("INSERT INTO notices VALUES (?, ?)", (now, text))
+            self._db.execute(_FORGET_NOTICES, (KEPT_NOTICES,))
 
     def notices(self) -> list[tuple[int, str]]:
         """Return what `note` remembered, oldest first, each with its moment."""
@@ -286,9 +294,6 @@ class Store:
         if row is None:
             raise StorageCorrupt(f"{self._path} lacks its {name}")
         return int(str(unseal("meta", row)[1]))
-
-    def _set_meta(self, **values: int) -> None:
-        _set_meta(self._db, **values)
 
     def _last_number(self) -> int:
         newest = self._db.execute("SELECT max(number) FROM journal").fetchone()[0]
@@ -314,7 +319,7 @@ class Store:
             if code in _DAMAGE:
                 raise StorageCorrupt(f"cannot {verb} {self._path}: {error}") from error
             in_use = code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-            hint = "another processor uses it" if in_use else str(error)
+            hint = "another processor uses it; choose a folder of its own with --data" if in_use else str(error)
             raise StorageError(f"cannot {verb} {self._path}: {hint}") from error
 
 
@@ -326,66 +331,3 @@ _DAMAGE = (
     sqlite3.SQLITE_CONSTRAINT,
     sqlite3.SQLITE_MISMATCH,
 )
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".writable"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise StorageError(
-            f"cannot keep data in {folder}: {error.strerror}; choose a folder that can be written with --data"
-        ) from error
-
-
-def _look(path: Path) -> None:
-    """Notice what SQLite would take for a new database: it would delete the log beside it."""
-    if path.exists():
-        if not path.stat().st_size:
-            raise StorageCorrupt(f"{path} is empty")
-    elif any(_size(path.with_name(path.name + suffix)) for suffix in COMPANIONS):
-        raise StorageCorrupt(f"{path} is missing, and files that belong to it are there")
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
-
-
-def _lay_down(path: Path, now: int) -> None:
-    """Make a new store under another name first: a kill leaves a whole store or none."""
-    fresh = path.with_name(f"{path.name}.new")
-    for suffix in COMPANIONS:
-        fresh.with_name(fresh.name + suffix).unlink(missing_ok=True)
-    db = sqlite3.connect(fresh, isolation_level=None)
-    try:
-        db.execute("BEGIN")
-        _fill(db, now)
-        db.execute("COMMIT")
-    finally:
-        db.close()
-    try:
-        _put_in_place(fresh, path)
-    except OSError as error:
-        raise StorageError(f"cannot make {path}: {error.strerror}") from error
-
-
-def _put_in_place(fresh: Path, path: Path) -> None:
-    try:
-        path.hardlink_to(fresh)
-    except FileExistsError:  # another processor was faster: it has the store
-        fresh.unlink()
-    except OSError:  # a file system without links
-        fresh.rename(path)
-    else:
-        fresh.unlink()
-
-
-def _fill(db: sqlite3.Connection, now: int) -> None:
-    lay_out(db)
-    _set_meta(db, epoch=now, checkpoint=0)
-
-
-def _set_meta(db: sqlite3.Connection, **values: int) -> None:
-    db.executemany(PUT["meta"], map(sealed, values.items()))

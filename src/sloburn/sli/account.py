@@ -17,6 +17,9 @@ from sloburn.sli.temporality import StreamState
 GRACE_NS = 1 * MINUTE
 """How far one side may run ahead of the other, in the time of their points."""
 
+OVERDUE_NS = 2 * MINUTE
+"""So long after an account heard anything, by our clock, nothing of it waits any more: two usual export intervals."""
+
 MAX_HELD = 500
 """Slices that wait; beyond, the oldest are put together."""
 
@@ -70,17 +73,18 @@ class Account:
             cell = self.held.setdefault(slice_unix_nano, [0, 0])
             cell[not whole] = min(cell[not whole] + events, MOST_EVENTS)
 
-    def settle(self, slice_ns: int, *, waits: bool) -> list[Booking]:
+    def settle(self, slice_ns: int, *, waits: bool, overdue: bool = False) -> list[Booking]:
         """Return what can be booked now, and forget it.
 
         Args:
             slice_ns: Length of a slice, nanoseconds.
             waits: Wait for a part that was never heard, or not for long; if not, there is none of it.
+            overdue: Wait for nothing.
         """
         booked: list[Booking] = []
         part, last = 0, 0
         for at in sorted(self.held):
-            if not self._is_due(at, waits=waits):
+            if not overdue and not self._is_due(at, waits=waits):
                 break
             cell, last = self.held[at], at
             part, cell[1] = part + cell[1], 0

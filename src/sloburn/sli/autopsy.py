@@ -7,8 +7,10 @@ worked out when somebody asks.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
+from math import log
 from typing import Protocol
 
 from sloburn.sli.status import Suspect
@@ -20,6 +22,10 @@ Traits = tuple[Trait, ...]
 BLOCKS = 12
 MAX_ENTRIES = 2_000
 MAX_SUSPECTS = 8
+LEAST_LIFT = 1.05
+CHANCE = 0.05
+"""In at most so large a share of autopsies any value is named though it has nothing to do with what is bad."""
+
 OTHER = "__other__"
 EVERY: Trait = ("", "")  # what every event has: the whole that shares are of
 
@@ -101,14 +107,17 @@ class Autopsy:
 
     def restore(self, at_unix_nano: int, outcome: Meaning, traits: Traits, events: int) -> None:
         """Take back what was stored of a block, oldest blocks first."""
-        self.add(at_unix_nano, _Rest(outcome, traits), events)
+        self.add(at_unix_nano, [(_Rest(outcome, traits), events)])
 
-    def add(self, at_unix_nano: int, look: Look, count: int) -> None:
-        """Count events that look alike; events older than the newest block go into that one."""
+    def add(self, at_unix_nano: int, looks: Iterable[tuple[Look, int]]) -> None:
+        """Count events by their looks; events older than the newest block go into that one."""
         counts = self._newest(at_unix_nano // self._block_ns).counts
-        if look not in counts and len(counts) >= MAX_ENTRIES:
-            look = _Rest(look.outcome, fold(look.traits))
-        counts[look] = counts.get(look, 0) + count
+        for look, events in looks:
+            known = counts.get(look)
+            if known is None and len(counts) >= MAX_ENTRIES:
+                look = _Rest(look.outcome, fold(look.traits))
+                known = counts.get(look)
+            counts[look] = events if known is None else known + events
 
     def inherit(self, other: Autopsy) -> None:
         """Take over what another one knows, which is used no more."""
@@ -117,8 +126,7 @@ class Autopsy:
             self._blocks, self.changed = other._blocks, other.changed
             return
         for block in other._blocks:
-            for look, events in block.counts.items():
-                self.add(block.number * other._block_ns, look, events)
+            self.add(block.number * other._block_ns, block.counts.items())
 
     def _newest(self, number: int) -> _Block:
         self._findings = None
@@ -159,12 +167,13 @@ class Findings:
         good, bad = counts.pop(EVERY, (0, 0))
         if not bad:
             return ()
-        standing_out = (
-            (trait, count)
+        whole = Count(good, bad)
+        evidence = log(max(1, len(counts)) / CHANCE)
+        found = [
+            _suspect(trait, count, whole)
             for trait, count in counts.items()
-            if count[1] and (not good or count[1] * good > count[0] * bad)
-        )
-        found = [_suspect(trait, count, Count(good, bad)) for trait, count in standing_out]
+            if _stands_out(Count(*count), whole, evidence)
+        ]
         return tuple(sorted(found, key=_rank)[:MAX_SUSPECTS])
 
     def _counts(self, series: int) -> dict[Trait, tuple[int, int]]:
@@ -190,6 +199,28 @@ class Findings:
                     whole[key] = whole.get(key, 0) + events
             self._whole = whole
         return self._whole
+
+
+def _stands_out(count: Count, whole: Count, evidence: float) -> bool:
+    """Tell whether a value is more common among bad events than among good ones, and neither barely nor by chance.
+
+    If a bad event had the value as often as `LEAST_LIFT` times the share of good events that have it, so many bad ones
+    would have it with a probability of at most exp(-n x D): n bad events, D the relative entropy of their share to the
+    expected one (Chernoff bound of the binomial tail, W. Hoeffding 1963, theorem 1). One more good event is taken to
+    have the value than were seen. Without good events there is nothing to compare with, and every value is shown.
+
+    Args:
+        count: Events with the value.
+        whole: All events.
+        evidence: How small that probability must be: minus its logarithm.
+    """
+    if not whole.good or not count.bad:
+        return bool(count.bad)
+    share, expected = count.bad / whole.bad, LEAST_LIFT * (count.good + 1) / (whole.good + 1)
+    if share <= expected:
+        return False
+    rest = (1 - share) * log((1 - share) / (1 - expected)) if share < 1 else 0.0
+    return whole.bad * (share * log(share / expected) + rest) >= evidence
 
 
 def _suspect(trait: Trait, count: tuple[int, int], whole: Count) -> Suspect:

@@ -13,10 +13,12 @@ from typing import Protocol
 
 from sloburn.sli.course import Course
 from sloburn.sli.ledger import Ledger, Reach
+from sloburn.sli.progress import Progress
 from sloburn.sli.shape import LookBacks
 from sloburn.sli.status import BudgetPoint
 from sloburn.slo.budget import Count
 from sloburn.slo.exclusions import Interval
+from sloburn.slo.model import Slo
 
 Pairs = tuple[tuple[int, int], ...]
 """Good and bad of every look-back."""
@@ -27,6 +29,8 @@ class Member(Protocol):
 
     ledger: Ledger
     is_changed: bool
+    progress: Progress
+    slo: Slo
 
 
 class Blend:
@@ -37,13 +41,14 @@ class Blend:
         look_backs: Of the weighted series.
     """
 
-    __slots__ = ("_reaches", "_weights", "parts")
+    __slots__ = ("_reaches", "_read", "_weights", "parts")
 
     def __init__(self, parts: Iterable[tuple[Member, Fraction]], look_backs: LookBacks) -> None:
         self.parts = tuple(parts)
         self._reaches = tuple(series.ledger.attach(look_backs, look_backs.tiers) for series, _ in self.parts)
         whole = lcm(*(weight.denominator for _, weight in self.parts))
         self._weights = tuple(int(weight * whole) for _, weight in self.parts)
+        self._read: list[list[tuple[int, int]]] = []
 
     def is_changed(self) -> bool:
         """Tell whether a member counted something since it was last evaluated."""
@@ -56,12 +61,16 @@ class Blend:
             spans: First and last slice of every look-back.
             excluded: Time that does not count.
         """
-        counts, odds = [], []
-        for place, (first, last) in enumerate(spans):
-            found = [self._counts(reaches[place], first, last, excluded) for reaches in self._reaches]
-            counts.append((sum(good for good, _ in found), sum(bad for _, bad in found)))
-            odds.append(weigh(zip(found, self._weights, strict=True)))
-        return tuple(counts), tuple(odds)
+        self._read = [
+            [self._counts(reaches[place], first, last, excluded) for reaches in self._reaches]
+            for place, (first, last) in enumerate(spans)
+        ]
+        counts = tuple([(sum(good for good, _ in found), sum(bad for _, bad in found)) for found in self._read])
+        return counts, tuple([weigh(zip(found, self._weights, strict=True)) for found in self._read])
+
+    def votes(self) -> tuple[tuple[int, Pairs], ...]:
+        """Return the weight of each member and what it held of every look-back when it was read last."""
+        return tuple(zip(self._weights, zip(*self._read, strict=True), strict=True))
 
     def lifetime(self) -> tuple[int, int]:
         """Return the members' events ever counted."""
@@ -109,6 +118,11 @@ class JointCourse(Course):
 
     def __init__(self, members: Sequence[Course]) -> None:
         self._members = tuple(members)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there were no events when it was taken."""
+        return not self._members
 
     def points(self) -> tuple[BudgetPoint, ...]:
         """Return the course, from the first event of the period to now."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 from array import array
 from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
 
 BLOCK_SLICES = 288  # a block of the coarsest ring is one UTC day
 
@@ -80,6 +81,15 @@ class Block:
         if first == last:
             return cells[first], 0 if self._bad is None else self._bad[first]
         return sum(cells[first : last + 1]), 0 if self._bad is None else sum(self._bad[first : last + 1])
+
+    def cells(self) -> Iterator[tuple[int, int, int]]:
+        """Yield offset, good and bad of every slice that holds events, in order."""
+        if not self._is_dense:
+            yield from zip(self._cells[::3], self._cells[1::3], self._cells[2::3], strict=True)
+            return
+        for offset, (good, bad) in enumerate(zip(self._cells, self._bad or bytes(BLOCK_SLICES), strict=True)):
+            if good or bad:
+                yield offset, good, bad
 
     def copy(self) -> Block:
         """Return a block of its own with the same counts."""

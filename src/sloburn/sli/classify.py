@@ -7,7 +7,8 @@ small tuple of raw values; what it means to all SLOs is remembered, so a thousan
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from operator import itemgetter
 
 from sloburn.otlp.messages import Attributes, ResourceSpans, Span
 from sloburn.otlp.span_status import read_status
@@ -18,19 +19,23 @@ from sloburn.sli.evidence import exception_of, failing_trace
 from sloburn.sli.horizon import INVALID, UNMATCHED, Horizon
 from sloburn.sli.judge import Rules
 from sloburn.sli.outcome import Outcome, Portraits, Verdict
-from sloburn.sli.piles import Booker, Pile
+from sloburn.sli.piles import Bad, Booker, Pile
 from sloburn.sli.select import Facts, leaves
-from sloburn.sli.spelling import load_of
+from sloburn.sli.spelling import load_of, spelled
 from sloburn.sli.status import FailingTrace
 from sloburn.sli.weights import KEPT_KEY, KEPT_VALUE, MAX_WEIGHT, weight_of
-from sloburn.slo.model import Source, SpanIndicator
+from sloburn.slo.conditions import Source
+from sloburn.slo.model import SpanIndicator
 
-Raw = tuple[str | None, int, int, int, tuple[bytes | None, ...]]
+Values = tuple[bytes, ...]
+
+Raw = tuple[str | None, int, int, int, Values]
 """Name, kind, status code, rank of the duration among the limits, and the attributes as they came."""
 
 _ROUTE = "http.route"
 _TRACE_ID_BYTES = 16
 _SPAN_ID_BYTES = 8
+_RANDOM = slice(8, 16)  # of a trace id: see span_key
 _NO_TRACE, _NO_SPAN = bytes(_TRACE_ID_BYTES), bytes(_SPAN_ID_BYTES)  # W3C Trace Context: an id of zeros is none
 
 # opentelemetry-proto, trace.proto: Span.SpanKind and Status.StatusCode.
@@ -63,12 +68,13 @@ class SpanPlan:
         self.limits = sorted({int(match.operands[0]) for match in matches if match.source is Source.DURATION})
         self._outcomes: dict[tuple[object, ...], Outcome] = {}
         self._views: dict[tuple[tuple[str, bytes], ...], ResourceView] = {}
+        self._read = sorted({*self.explained, *self.asked})
         self._count = 0
 
     def view(self, attributes: Attributes) -> ResourceView:
         """Return how the spans of a resource are read."""
         get = attributes.get
-        of_resource = {key: value for key in sorted({*self.explained, *self.asked}) if (value := get(key)) is not None}
+        of_resource = {key: value for key in self._read if (value := get(key)) is not None}
         key = tuple(of_resource.items())
         found = self._views.get(key)
         if found is None:
@@ -113,7 +119,9 @@ class ResourceView:
         self.limits = plan.limits
         own = (key for key in plan.explained if key not in of_resource and key not in plan.asked and key != _ROUTE)
         asked = (key for key in sorted(plan.asked) if key not in (_ROUTE, KEPT_KEY))
-        self.keys = (_ROUTE, *own, *asked, KEPT_KEY)
+        self._keys = (_ROUTE, *own, *asked, KEPT_KEY)
+        self.read: Callable[[Attributes], Values] = itemgetter(*self._keys)
+        """Returns the values of a span, the route first, what is kept of it last; empty where it says nothing."""
         self.reads_name = plan.reads_name
         self.verdicts: dict[Raw, Verdict] = {}
 
@@ -121,7 +129,7 @@ class ResourceView:
         """Return the verdict on a combination of values that was not seen yet."""
         facts, rank = self._facts(raw)
         portrait = self._plan.portraits.of(self._plan.judge(facts, rank), traits_of(facts, self._plan.explained))
-        verdict = Verdict(portrait, facts)
+        verdict = Verdict(portrait, facts, spelled(facts.attributes.get("error.type") or ""))
         self._plan.note_verdict(load_of((raw[0], *raw[-1], *self._of_resource.values())))
         self.verdicts[raw] = verdict
         return verdict
@@ -129,7 +137,7 @@ class ResourceView:
     def _facts(self, raw: Raw) -> tuple[Facts, int]:
         name, kind, status, rank, own = raw
         value_of, limits = self._plan.value_of, self.limits
-        mine = {key: value for key, value in zip(self.keys, own, strict=True) if value is not None}
+        mine = {key: value for key, value in zip(self._keys, own, strict=True) if value}
         attributes = {key: value_of(value) for key, value in {**self._of_resource, **mine}.items()}
         facts = Facts(
             attributes=attributes,
@@ -150,16 +158,21 @@ class _SpanWitness:
         self._value_of = plan.value_of
         self._explained = plan.explained
 
-    def exception(self, item: Span, facts: Facts) -> tuple[str, str]:
-        found, message = exception_of(item, self._value_of) if item.events else ("", "")
-        return found or str(facts.attributes.get("error.type") or ""), message
+    def exceptions(self, bad: Iterable[Bad[Span]]) -> Iterator[tuple[int, Outcome, str]]:
+        for place, span, verdict in bad:
+            exception = verdict.exception
+            if span.events:
+                exception = exception_of(span, self._value_of)[0] or exception
+            if exception:
+                yield place, verdict.portrait.outcome, exception
 
-    def describe(self, item: Span, facts: Facts, exception: str, message: str) -> FailingTrace:
-        return failing_trace(item, facts, exception, message, self._explained)
+    def describe(self, item: Span, verdict: Verdict) -> FailingTrace:
+        exception, message = exception_of(item, self._value_of)
+        return failing_trace(item, verdict.facts, exception or verdict.exception, message, self._explained)
 
 
 class SpanCounter:
-    """Counts the spans of one request into a commit.
+    """Counts the spans of one service and request into a commit: `take` every resource, then `book` them together.
 
     Args:
         plan: How they are judged.
@@ -171,33 +184,37 @@ class SpanCounter:
         self._plan = plan
         self._horizon = horizon
         self._booker: Booker[Span] = Booker("traces", plan.portraits, seen, horizon, _SpanWitness(plan))
+        self._piles: dict[int, Pile[Span]] = {}
+        self._last: tuple[int, int, Pile[Span]] = (0, 0, Pile())  # where the pile of the last span begins and ends
 
-    def count(self, resource_spans: ResourceSpans, commit: Commit) -> list[str]:
-        """Count every span of a resource; return the fates of those that were refused."""
+    def take(self, resource_spans: ResourceSpans, commit: Commit) -> list[str]:
+        """Judge every span of a resource; return the fates of those that were refused."""
         view = self._plan.view(resource_spans.resource.attributes)
         refused: list[str] = []
-        piles: dict[int, Pile[Span]] = {}
         unmatched = 0
         for scope_spans in resource_spans.scope_spans:
-            unmatched += self._sort(scope_spans.spans, view, piles, refused)
+            unmatched += self._sort(scope_spans.spans, view, refused)
         items = commit.items
         if unmatched:
             items["traces", UNMATCHED] += unmatched
         for fate in refused:
             items["traces", fate] += 1
-        for at, pile in piles.items():
-            self._booker.book(at, pile, commit)
-        if self._horizon.may_lead(piles):
+        if self._horizon.may_lead(self._piles):
             spans = (span for scope_spans in resource_spans.scope_spans for span in scope_spans.spans)
             times = (span.end_time_unix_nano for span in spans)
             commit.lead(self._plan.service, self._horizon.lead_of(times))
         return refused
 
-    def _sort(self, spans: Iterable[Span], view: ResourceView, piles: dict[int, Pile[Span]], refused: list[str]) -> int:
+    def book(self, commit: Commit) -> None:
+        """Count everything that was taken, as far as it is new."""
+        for at, pile in self._piles.items():
+            self._booker.book(at, pile, commit)
+
+    def _sort(self, spans: Iterable[Span], view: ResourceView, refused: list[str]) -> int:
         """Judge spans and pile them up by slice; return how many no SLO reads. The hot loop: each line is measured."""
-        verdicts, limits, keys, by_name = view.verdicts, view.limits, view.keys, view.reads_name
-        low = high = unmatched = 0
-        pile: Pile[Span] = Pile()
+        verdicts, limits, read, by_name = view.verdicts, view.limits, view.read, view.reads_name
+        low, high, pile = self._last
+        unmatched = 0
         for span in spans:
             start, end = span.start_time_unix_nano, span.end_time_unix_nano
             trace_id, span_id = span.trace_id, span.span_id
@@ -213,13 +230,11 @@ class SpanCounter:
                     refused.append(refusal)
                     continue
                 at, low, high = self._horizon.slice_around(end)
-                pile = piles.setdefault(at, Pile())
-            values = (*map(span.attributes.get, keys),)
+                pile = self._piles.setdefault(at, Pile())
+            values = read(span.attributes)
             status = span.status
             raw: Raw = (
-                span.name
-                if by_name or values[0] is None
-                else None,  # a route says what the name says, with fewer values
+                None if values[0] and not by_name else span.name,  # a route says as much as the name, with fewer values
                 span.kind,
                 (_CODES.get(status) or read_status(status)[0]) if status else 0,
                 bisect_left(limits, end - start) if limits else 0,
@@ -237,11 +252,12 @@ class SpanCounter:
             if portrait.is_bad:
                 pile.bad.append((len(pile.keys), span, verdict))
             pile.portraits.append(portrait)
-            pile.keys.append(trace_id[-8:] + span_id)
+            pile.keys.append(trace_id[_RANDOM] + span_id)
+        self._last = low, high, pile
         return unmatched
 
 
-def _weigh(pile: Pile[Span], trace_state: bytes, kept: bytes | None, span_id: bytes) -> bool:
+def _weigh(pile: Pile[Span], trace_state: bytes, kept: bytes, span_id: bytes) -> bool:
     """Note for how many events the next span of a pile stands; false if it claims to stand for too many."""
     weight = 0 if kept == KEPT_VALUE else weight_of(trace_state, span_id)
     if weight > MAX_WEIGHT:

@@ -7,6 +7,7 @@ sender is told to send again. A restart applies the same commits once more, from
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from sloburn.sli.horizon import MIN_LEAD_NS
@@ -30,7 +31,7 @@ class Commit:
         seen: Keys of the spans that were counted, by the same time.
         streams: New state of metric streams, by stream key.
         evidence: Bad events worth showing, by outcome.
-        portraits: Events by what they looked like, and time; only for explaining.
+        looks: Events by service and time, and then by what they looked like; only for explaining.
         heard: When each service was last heard, nanoseconds since the epoch.
         leads: How far the newest event of a service is ahead of our clock, nanoseconds.
         versions: Which versions the services say that they are.
@@ -46,7 +47,7 @@ class Commit:
     seen: dict[int, set[bytes]] = field(default_factory=dict)
     streams: dict[bytes, StreamState] = field(default_factory=dict)
     evidence: dict[Outcome, list[FailingTrace]] = field(default_factory=dict)
-    portraits: dict[tuple[Portrait, int], int] = field(default_factory=dict)
+    looks: dict[tuple[str, int], dict[Portrait, int]] = field(default_factory=dict)
     heard: dict[str, int] = field(default_factory=dict)
     leads: dict[str, int] = field(default_factory=dict)
     versions: set[tuple[str, str]] = field(default_factory=set)
@@ -66,6 +67,18 @@ class Commit:
         cell = (outcome, at_unix_nano)
         self.counts[cell] = self.counts.get(cell, 0) + events
 
+    def count_looks(self, service: str, at_unix_nano: int, looks: Mapping[Portrait, int]) -> None:
+        """Add events of one service and slice by what they looked like, and so by what they mean."""
+        held = self.looks.setdefault((service, at_unix_nano), {})
+        by_outcome: dict[Outcome, int] = {}
+        for portrait, events in looks.items():
+            outcome = portrait.outcome
+            by_outcome[outcome] = by_outcome.get(outcome, 0) + events
+            if events:
+                held[portrait] = held.get(portrait, 0) + events
+        for outcome, events in by_outcome.items():
+            self.count(outcome, at_unix_nano, events)
+
     def withdraw(self, key: SeriesKey, note: str) -> None:
         """Take back what the user had to know of a series."""
         self.notes.pop((key, note), None)
@@ -77,8 +90,8 @@ class Commit:
 
     def explain(self, portrait: Portrait, at_unix_nano: int, events: int) -> None:
         """Add what is known of events that are counted elsewhere."""
-        cell = (portrait, at_unix_nano)
-        self.portraits[cell] = self.portraits.get(cell, 0) + events
+        held = self.looks.setdefault((portrait.service, at_unix_nano), {})
+        held[portrait] = held.get(portrait, 0) + events
 
     def lead(self, service: str, lead_ns: int) -> None:
         """Note that the newest event of a service is so many nanoseconds ahead of our clock."""

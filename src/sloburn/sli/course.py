@@ -48,6 +48,11 @@ class Course:
         self._excluded = excluded
         self._points: tuple[BudgetPoint, ...] | None = None
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there were no events when it was taken."""
+        return not self._allowed
+
     def points(self) -> tuple[BudgetPoint, ...]:
         """Return the course, from the first event of the period to now."""
         if self._points is None:

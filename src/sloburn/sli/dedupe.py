@@ -25,7 +25,13 @@ QUIET_NS = 20 * SECOND
 """A slice to which nothing was added for so long is packed."""
 
 MAX_LOOSE = 400_000
-"""Keys in sets; beyond, the slices that were quiet for longest are packed at once."""
+"""Keys in sets; beyond, slices to which nothing was added for `BUSY_NS` are packed."""
+
+BUSY_NS = 2 * SECOND
+"""A slice that grew so shortly ago is likely to grow on: packed now, it would be unpacked for the next request."""
+
+MOST_LOOSE = 2_000_000
+"""Keys in sets; beyond, the slices to which nothing was added for longest are packed, however short that is."""
 
 _LOOSE_BYTES = 112
 
@@ -95,6 +101,11 @@ class SeenKeys:
         return self._loose + self._packed
 
     @property
+    def capacity(self) -> int:
+        """How many keys are held at the most."""
+        return self._capacity
+
+    @property
     def size_bytes(self) -> int:
         """About how much memory the keys take."""
         return self._loose * _LOOSE_BYTES + self._packed * SPAN_KEY_BYTES
@@ -158,10 +169,16 @@ class SeenKeys:
             self._packed -= len(oldest) - oldest.loose_len
             self._forgotten_unix_nano = oldest.touched
         for found in self._slices.values():
-            if now - found.touched <= QUIET_NS and self._loose <= MAX_LOOSE:
+            if now - found.touched <= self._patience_ns():
                 break
             count = found.loose_len
             if count:
                 found.pack()
                 self._loose -= count
                 self._packed += count
+
+    def _patience_ns(self) -> int:
+        """Return for how long nothing must have been added to a slice that is packed."""
+        if self._loose <= MAX_LOOSE:
+            return QUIET_NS
+        return BUSY_NS if self._loose <= MOST_LOOSE else -1

@@ -116,11 +116,12 @@ class Dependents:
                 series.is_changed = True
 
     def _rule(self, slo: Slo, source: Series) -> Rule:
+        ends_ns = slo.period.length_ns if slo.group_by else 0  # a group of which a period knows nothing is gone
         match slo.indicator:
             case FreshnessIndicator(slice_ns=slice_ns, within_ns=within_ns):
-                return FreshnessRule(source.ledger, slice_ns, within_ns, self._registry.time_scale)
+                return FreshnessRule(source.ledger, slice_ns, within_ns, self._registry.time_scale, ends_ns)
             case SlicedIndicator(slice_ns=slice_ns, target=target, no_events=no_events):
-                return ShareRule([(source.ledger, target)], slice_ns, no_events)
+                return ShareRule([(source.ledger, target)], slice_ns, no_events, ends_ns)
             case other:
                 raise TypeError(f"{other!r} judges no slices of events")
 

@@ -7,31 +7,28 @@ commit durable. What was applied reaches the series when somebody looks: see `se
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 
 from sloburn.duration import SECOND
-from sloburn.otlp.messages import LogsRequest, MetricsRequest, Resource, TraceRequest
-from sloburn.otlp.signal import Signal
+from sloburn.otlp.messages import LogsRequest, MetricsRequest, TraceRequest
 from sloburn.sli.autopsy import Autopsy
-from sloburn.sli.classify import SpanCounter, SpanPlan
 from sloburn.sli.commit import Commit
 from sloburn.sli.dedupe import DEFAULT_CAPACITY, SeenKeys
 from sloburn.sli.dependents import Dependents, Registry
 from sloburn.sli.docket import Docket, ValueOf
 from sloburn.sli.early_watch import early_slice_ns
 from sloburn.sli.evaluate import evaluate
-from sloburn.sli.generation import generation
+from sloburn.sli.generation import earlier, generations
 from sloburn.sli.groups import Groups
-from sloburn.sli.horizon import STREAM_MEMORY_NS, UNMATCHED, Horizon
+from sloburn.sli.heritage import fold_groups, share_histories
+from sloburn.sli.horizon import STREAM_MEMORY_NS
 from sloburn.sli.leads import Leads
 from sloburn.sli.ledger import tiers
-from sloburn.sli.logs import LogCounter, LogPlan
 from sloburn.sli.loss_points import OUR_EXPORTERS, LossReader
 from sloburn.sli.losses import Channel, Losses
 from sloburn.sli.outcome import Outcome, Outcomes
-from sloburn.sli.pairs import Pairs
 from sloburn.sli.pending import Pending
-from sloburn.sli.points import MetricPlan, PointCounter
+from sloburn.sli.plans import Plans, Reach
 from sloburn.sli.series import Series, SeriesKey, look_back_ns
 from sloburn.sli.shape import Shapes
 from sloburn.sli.status import Snapshot
@@ -69,24 +66,18 @@ class Engine:
         self._slos = {slo.name: slo.scaled(time_scale) for slo in slos}
         self._places = {name: place for place, name in enumerate(self._slos)}
         self._slos |= sources_of(self._slos.values())
-        self._generations = {name: generation(slo, time_scale) for name, slo in self._slos.items()}
+        self._generations = generations(self._slos, time_scale)
+        self._earlier = earlier(self._slos, time_scale)
         self._value_of = value_of
         self._epoch = epoch
         self._time_scale = time_scale
-        self._hold_ns = self._slice_ns = tiers(0, time_scale)[0].slice_ns
-        if any(slo.alerting.early_page for slo in self._slos.values()):
-            self._slice_ns = early_slice_ns(self._slice_ns)
         self._shapes = Shapes(time_scale)
         self.groups = Groups()
         self._outcomes = Outcomes()
-        self._span_plans: dict[str, SpanPlan] = {}
-        self._metric_plans: dict[str, MetricPlan] = {}
-        self._log_plans: dict[str, LogPlan] = {}
-        self.autopsies: dict[str, Autopsy] = {}
-        self._plan()
         self._reach_ns = max((reach_ns(slo.period) for slo in self._slos.values()), default=0)
         self.losses = Losses(self._slos.values(), self.groups, self._outcomes, tiers(self._reach_ns, time_scale))
-        self._loss_reader = LossReader(self.losses, value_of, epoch, our_exporters)
+        self.autopsies: dict[str, Autopsy] = {}
+        self._plans = self._plan(LossReader(self.losses, value_of, epoch, our_exporters))
         self.series: dict[SeriesKey, Series] = {}
         self._ordered: list[Series] = []
         self.streams: dict[bytes, StreamState] = {}
@@ -113,22 +104,33 @@ class Engine:
             time_scale=self._time_scale,
         )
 
-    def _plan(self) -> None:
+    def _plan(self, loss_reader: LossReader) -> Plans:
         by_service: dict[str, list[tuple[Slo, str]]] = {}
         for name, slo in self._slos.items():
             by_service.setdefault(slo.service, []).append((slo, self._generations[name]))
-        for service, slos in by_service.items():
-            docket = Docket(
+        dockets = [
+            Docket(
                 service=service,
                 slos=tuple(slos),
                 groups=self.groups,
                 outcomes=self._outcomes,
                 value_of=self._value_of,
             )
-            self._span_plans[service] = SpanPlan(docket)
-            self._metric_plans[service] = MetricPlan(docket)
-            self._log_plans[service] = LogPlan(docket)
+            for service, slos in by_service.items()
+        ]
+        for service, slos in by_service.items():
             self.autopsies[service] = Autopsy(max(look_back_ns(slo) for slo, _ in slos))
+        return Plans(dockets, self._outcomes, self._value_of, self._reach(), loss_reader)
+
+    def _reach(self) -> Reach:
+        hold_ns = tiers(0, self._time_scale)[0].slice_ns
+        is_early = any(slo.alerting.early_page for slo in self._slos.values())
+        return Reach(
+            reach_ns=self._reach_ns,
+            slice_ns=early_slice_ns(hold_ns) if is_early else hold_ns,
+            hold_ns=hold_ns,
+            epoch_unix_nano=self._epoch,
+        )
 
     def open(self, key: SeriesKey) -> Series | None:
         """Return a series, made if it is new; None if no SLO of today counts it."""
@@ -136,11 +138,18 @@ class Engine:
         slo = self._slos.get(key.slo)
         if found is not None or slo is None or self._generations[key.slo] != key.generation:
             return found
+        if slo.group_by and not (key.group or slo.alerting.together):
+            return None  # the whole of groups that no longer alert together
         self.groups.adopt(key)
         made = self.series[key] = Series(key, slo, self._shapes.of(slo))
         self._ordered = []
         self._dependents.opened(made)
         return made
+
+    def current(self, key: SeriesKey) -> SeriesKey:
+        """Return a key as it is written today: a store of an earlier version may have another for the same series."""
+        found = self._earlier.get((key.slo, key.generation))
+        return key if found is None else SeriesKey(key.slo, found, key.group)
 
     def inherit(self, old: Engine) -> None:
         """Take over everything that an engine with other SLOs counted, which is used no more.
@@ -154,6 +163,8 @@ class Engine:
             made = self.open(key)
             if made is not None:
                 made.succeed(series)
+        revived = [key for key, one in self.series.items() if one.ledger.first_unix_nano]
+        self._take_up(old.series.values(), {*old.series, *revived})
         for key, channel in old.losses.channels.items():
             kept = self.losses.open(key)
             if kept is not None:
@@ -166,10 +177,21 @@ class Engine:
             self.autopsies[service].inherit(old.autopsies[service])
         self._dependents.follow(self.series.values())
 
+    def settle_heritage(self, known: Set[SeriesKey]) -> None:
+        """Give series that are new what others counted for them, once everything stored is back.
+
+        Args:
+            known: Series that the store has.
+        """
+        self._take_up([one for key in known if (one := self.series.get(key)) is not None], known)
+
+    def _take_up(self, donors: Iterable[Series], known: Set[SeriesKey]) -> None:
+        share_histories(donors, self._generations, known, self.open)
+        fold_groups(self.series, self._slos, self.open)
+
     def begin(self, since: Mapping[tuple[str, str], int]) -> None:
         """Tell since when each SLO is read, by name and generation, nanoseconds since the epoch."""
-        for plan in self._metric_plans.values():
-            plan.begin(since)
+        self._plans.begin(since)
 
     def counted(self) -> Iterator[tuple[SeriesKey, Series | Channel]]:
         """Yield everything that counts events: series, and the channels of what was lost."""
@@ -196,77 +218,25 @@ class Engine:
 
     def prepare_traces(self, request: TraceRequest, now: int, commit: Commit) -> list[str]:
         """Work out what a request of spans changes; return why spans were refused, one entry each."""
-        refused: list[str] = []
         commit.now = now
-        for part in request.resource_spans:
-            service = self._service(part.resource, now, commit)
-            plan = self._span_plans.get(service)
-            if plan is None or not plan.judges:
-                commit.items["traces", UNMATCHED] += sum(len(scope.spans) for scope in part.scope_spans)
-                continue
-            horizon = self._horizon(now)
-            fates = SpanCounter(plan, self.seen, horizon).count(part, commit)
-            self._loss_reader.refuse(service, Signal.TRACES, fates, horizon.slice_of(now), commit)
-            refused += fates
-        return refused
+        return self._plans.traces(request, self.seen, now, commit)
 
     def prepare_metrics(self, request: MetricsRequest, now: int, commit: Commit) -> list[str]:
         """Work out what a request of data points changes; return why points were refused, one entry each."""
-        refused: list[str] = []
         commit.now = now
-        horizon = self._horizon(now)
-        pairs = Pairs(self.streams, horizon)
-        for part in request.resource_metrics:
-            service = self._service(part.resource, now, commit)
-            self._loss_reader.read(part, service, self.streams, horizon, commit)
-            plan = self._metric_plans.get(service)
-            if plan is None:
-                continue
-            refused += PointCounter(plan, self.streams, pairs, horizon).count(part, commit)
-        pairs.settle(self._outcomes, commit)
-        return refused
+        return self._plans.metrics(request, self.streams, now, commit)
 
     def prepare_logs(self, request: LogsRequest, now: int, commit: Commit) -> list[str]:
         """Work out what a request of log records changes; return why records were refused, one entry each."""
-        refused: list[str] = []
         commit.now = now
-        horizon = self._horizon(now)
-        counter = LogCounter(self.seen, horizon)
-        for part in request.resource_logs:
-            service = self._service(part.resource, now, commit)
-            plan = self._log_plans.get(service)
-            if plan is None or not plan.judges:
-                commit.items["logs", UNMATCHED] += sum(len(scope.log_records) for scope in part.scope_logs)
-                continue
-            fates = counter.count(plan, part, commit)
-            self._loss_reader.refuse(service, Signal.LOGS, fates, horizon.slice_of(now), commit)
-            refused += fates
-        return refused
-
-    def _horizon(self, now: int) -> Horizon:
-        return Horizon(
-            now_unix_nano=now,
-            reach_ns=self._reach_ns,
-            slice_ns=self._slice_ns,
-            hold_ns=self._hold_ns,
-            epoch_unix_nano=max(self._epoch, now - STREAM_MEMORY_NS),
-        )
-
-    def _service(self, resource: Resource, now: int, commit: Commit) -> str:
-        service = str(self._value_of(resource.attributes.get("service.name", b"")))
-        if service in self._span_plans:
-            commit.heard[service] = now
-            version = resource.attributes.get("service.version")
-            if version is not None:
-                commit.versions.add((service, str(self._value_of(version))))
-        return service
+        return self._plans.logs(request, self.seen, now, commit)
 
     def apply(self, commit: Commit) -> None:
         """Take over a commit that is durable."""
         for outcome, events in self._pending.add(commit):
             self._take_back(outcome, events)
-        for (portrait, at), events in commit.portraits.items():
-            self.autopsies[portrait.service].add(at, portrait, events)
+        for (service, at), looks in commit.looks.items():
+            self.autopsies[service].add(at, looks.items())
         self.seen.add(commit.seen, commit.now)
         self.streams.update(commit.streams)
         self.dirty_streams.update(commit.streams)
@@ -290,9 +260,10 @@ class Engine:
                 series.ledger.bad += events if number in outcome.bad else 0
 
     def judge(self, now: int) -> Commit:
-        """Work out which slices of time became good or bad by `now`; store the commit, then apply it."""
+        """Work out what the clock decides, slices and events that waited; store the commit, then apply it."""
         self.settle()
         commit = Commit(now=now)
+        self._plans.release(self.streams, now, commit)
         self._dependents.judge(now, commit)
         return commit
 

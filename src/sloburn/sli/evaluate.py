@@ -90,7 +90,9 @@ def _status(
         clock_lead_ns=clock_lead_ns,
         early=series.early.evidence if series.early else None,
         missed=missed,
-        seen_ns=now - ledger.first_unix_nano,
+        votes=blend.votes() if blend and missed else (),
+        now=now,
+        first_unix_nano=ledger.first_unix_nano,
     )
 
 
@@ -111,18 +113,22 @@ def _counts(series: Series, now: int) -> tuple[Counts, Counts]:
 
 
 def _course(series: Series, counts: Counts, now: int, every_ns: int) -> Course:
-    """Return the budget's course, taken anew if it is too old; not that of all series at once."""
+    """Return the budget's course, taken anew if it is too old; not that of all series at once.
+
+    Where events are counted there is a course: one that was taken before the first of them is not kept until its turn.
+    """
     turn = (now + series.number % _TURNS * every_ns // _TURNS) // every_ns
-    if series.course is None or turn != series.course_turn:
+    course = series.course
+    if course is None or turn != series.course_turn or (course.is_empty and any(counts[-1])):
         begin = series.shape.look_backs.begin
         budget = error_budget(series.slo.objective)
         hidden = excluded(series.slo.exclusions, begin, now)
         if series.blend is not None:
-            series.course = series.blend.course(begin, now, budget=budget, excluded=hidden)
+            course = series.blend.course(begin, now, budget=budget, excluded=hidden)
         else:
-            series.course = take_course(series.ledger, begin, now, allowed=budget * sum(counts[-1]), excluded=hidden)
-        series.course_turn = turn
-    return series.course
+            course = take_course(series.ledger, begin, now, allowed=budget * sum(counts[-1]), excluded=hidden)
+        series.course, series.course_turn = course, turn
+    return course
 
 
 def _step(series: Series, counts: Counts, odds: Counts, now: int) -> None:

@@ -49,6 +49,10 @@ class Groups:
             self.name(found, key)
         return found
 
+    def items(self) -> list[tuple[int, SeriesKey]]:
+        """Return every series that has a number, whether it is counted today or not."""
+        return [*self._keys.items()]
+
     def key_of(self, number: int) -> SeriesKey:
         """Return the key of a numbered series."""
         return self._keys[number]
@@ -66,7 +70,16 @@ class Groups:
 
     def numbers(self, slo: Slo, generation: str, facts: Facts) -> tuple[int, ...]:
         """Return the numbers of the series that count an event: its group, and the whole if the groups alert as one."""
-        number = self.number(self.key(slo, generation, facts))
+        return self.numbers_of(slo, self.key(slo, generation, facts))
+
+    def numbers_of(self, slo: Slo, key: SeriesKey) -> tuple[int, ...]:
+        """Return the numbers of the series that count the events of a group."""
+        number = self.number(key)
         if not slo.alerting.together:
             return (number,)
-        return number, self.number(SeriesKey(slo.name, generation))
+        return number, self.number(SeriesKey(key.slo, key.generation))
+
+    def known(self, slo: Slo, generation: str) -> list[SeriesKey]:
+        """Return the groups of an SLO that are known; itself where it has none."""
+        found = self._known.get((slo.name, generation), {}).values()
+        return [key for key in found if bool(key.group) is bool(slo.group_by)]

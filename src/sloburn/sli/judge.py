@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from sloburn.sli.groups import Groups
 from sloburn.sli.outcome import Outcome, Outcomes
 from sloburn.sli.select import Facts, holds
-from sloburn.slo.model import Condition, Slo
+from sloburn.slo.conditions import Condition
+from sloburn.slo.model import Slo
 
 
 class Rules:

@@ -11,7 +11,7 @@ begin in it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sloburn.duration import DAY, HOUR, SECOND
@@ -78,6 +78,15 @@ class Ring:
     def hidden(self, first: int, last: int, excluded: Iterable[Interval]) -> tuple[int, int]:
         """Return good and bad of those slices, from number `first` to `last`, that begin in excluded time."""
         return hidden_slices(self.blocks, self.tier.slice_ns, first, last, excluded)
+
+    def bad_places(self) -> list[int]:
+        """Return the numbers of the slices that hold bad events, in no order."""
+        return [
+            number * BLOCK_SLICES + offset
+            for number, block in self.blocks.items()
+            for offset, _, bad in block.cells()
+            if bad
+        ]
 
     def taken_back(self, place: int, good: int, bad: int) -> tuple[int, int]:
         """Return negative counts cut to what a slice still holds; `place` is its number since the epoch."""
@@ -270,6 +279,30 @@ class Ledger:
             ring.blocks, ring.dirty = old.blocks, old.dirty
         self.good, self.bad = other.good, other.bad
         self.first_unix_nano, self.last_unix_nano = other.first_unix_nano, other.last_unix_nano
+        self.recount()
+
+    def resemble(self, other: Ledger) -> None:
+        """Hold what a ledger of the same slices holds, which is used on."""
+        for ring, theirs in zip(self.rings, other.rings, strict=True):
+            ring.blocks = theirs.share()
+            ring.dirty = set(ring.blocks)
+        self.good, self.bad = other.good, other.bad
+        self.first_unix_nano, self.last_unix_nano = other.first_unix_nano, other.last_unix_nano
+        self.recount()
+
+    def fold(self, parts: Sequence[Ledger]) -> None:
+        """Hold what ledgers of the same slices hold together, and nothing else."""
+        for place, ring in enumerate(self.rings):
+            ring.blocks = {}
+            for part in parts:
+                for number, block in part.rings[place].blocks.items():
+                    mine = ring.blocks.setdefault(number, Block())
+                    for offset, good, bad in block.cells():
+                        mine.add(offset, good, bad)
+            ring.dirty = set(ring.blocks)
+        self.good, self.bad = sum(part.good for part in parts), sum(part.bad for part in parts)
+        self.first_unix_nano = min((part.first_unix_nano for part in parts if part.first_unix_nano), default=0)
+        self.last_unix_nano = max((part.last_unix_nano for part in parts), default=0)
         self.recount()
 
     def prune(self, now: int) -> list[tuple[int, int]]:

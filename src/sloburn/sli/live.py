@@ -11,14 +11,15 @@ from fractions import Fraction
 from sloburn.sli.autopsy import Findings
 from sloburn.sli.course import Course
 from sloburn.sli.evidence import Evidence
-from sloburn.sli.incomplete import Incomplete, Missed, incomplete
+from sloburn.sli.incomplete import Incomplete, Missed, Votes, incomplete
 from sloburn.sli.shape import Shape
 from sloburn.sli.status import BudgetPoint, FailingTrace, SloState, SloStatus, Suspect, WindowBurn
 from sloburn.slo.alerting import Alert, PairReading
-from sloburn.slo.budget import Count, budget_remaining, burn_rate, sli, time_to_exhaustion
+from sloburn.slo.budget import Count, Growth, budget_remaining, burn_rate, sli, time_to_exhaustion
 from sloburn.slo.budget_time import bad_time_left, outage_left
 from sloburn.slo.early import EarlyEvidence
 from sloburn.slo.model import Slo
+from sloburn.slo.periods import gains_for
 from sloburn.slo.timed import members_of, slice_ns_of
 
 Counts = tuple[tuple[int, int], ...]
@@ -67,8 +68,10 @@ class LiveStatus(SloStatus):
         notes: What the user must know.
         early: Why the early page fires.
         missed: The most events that were lost on their way; None for none.
+        votes: What the members of a weighted SLO counted.
         clock_lead_ns: How far the senders' clock is ahead of ours.
-        seen_ns: Since when events come, nanoseconds.
+        now: When that is, nanoseconds since the epoch.
+        first_unix_nano: Since when events come; 0 where that is not known.
     """
 
     __slots__ = (
@@ -76,14 +79,16 @@ class LiveStatus(SloStatus):
         "_course",
         "_evidence",
         "_findings",
+        "_first_unix_nano",
         "_lifetime",
         "_missed",
         "_notes",
+        "_now",
         "_number",
         "_odds",
         "_pairs",
-        "_seen_ns",
         "_shape",
+        "_votes",
     )
 
     def __new__(cls, **values: object) -> SloStatus:  # type: ignore[misc]
@@ -110,7 +115,9 @@ class LiveStatus(SloStatus):
         notes: tuple[str, ...],
         early: EarlyEvidence | None = None,
         missed: Missed | None = None,
-        seen_ns: int = 0,
+        votes: Votes = (),
+        now: int = 0,
+        first_unix_nano: int = 0,
         clock_lead_ns: int = 0,
     ) -> None:
         put = object.__setattr__  # the class is frozen
@@ -124,6 +131,7 @@ class LiveStatus(SloStatus):
         put(self, "clock_lead_ns", clock_lead_ns)
         put(self, "_notes", notes)
         put(self, "_missed", missed)
+        put(self, "_votes", votes)
         put(self, "_shape", shape)
         put(self, "_counts", counts)
         put(self, "_odds", odds)
@@ -133,20 +141,23 @@ class LiveStatus(SloStatus):
         put(self, "_number", number)
         put(self, "_course", course)
         put(self, "_pairs", None)
-        put(self, "_seen_ns", seen_ns)
+        put(self, "_now", now)
+        put(self, "_first_unix_nano", first_unix_nano)
 
     _counts: Counts
     _course: Course
     _evidence: tuple[Evidence, ...]
     _findings: Findings
+    _first_unix_nano: int
     _lifetime: tuple[int, int]
     _missed: Missed | None
     _notes: tuple[str, ...]
+    _now: int
     _number: int
     _odds: Counts
     _pairs: tuple[PairReading, ...] | None
-    _seen_ns: int
     _shape: Shape
+    _votes: Votes
 
     @property
     def count(self) -> Count:
@@ -177,8 +188,7 @@ class LiveStatus(SloStatus):
             return bad_time_left(self.count, self.slo.objective, slice_ns)
         if not pairs or members_of(indicator):
             return None
-        over_ns = min(pairs[0].window.long_ns, self._seen_ns)
-        return outage_left(self.count, self.slo.objective, traffic=pairs[0].long, over_ns=over_ns)
+        return outage_left(self.count, self.slo.objective, traffic=pairs[0].long, over_ns=self._traffic_ns)
 
     @property
     def exhaustion_ns(self) -> int | None:
@@ -187,18 +197,37 @@ class LiveStatus(SloStatus):
         burn = self.pairs[0].long_burn if self.pairs else None
         if remaining is None or burn is None:
             return None
-        return time_to_exhaustion(remaining, burn, self.slo.period.length_ns)
+        return time_to_exhaustion(remaining, burn, self.slo.period.length_ns, self._growth)
+
+    @property
+    def _traffic_ns(self) -> int:
+        """For how long the first long window counts, nanoseconds: since its begin, or since the first event."""
+        return max(1, min(self.pairs[0].window.long_ns, self._now - self._first_unix_nano))
+
+    @property
+    def _growth(self) -> Growth | None:
+        """How the period still gains events; of weighted members, which have periods of their own, it is full."""
+        total = self.count.total
+        if not total or not self._first_unix_nano:
+            return None
+        period = self.slo.period
+        rate = Fraction(self.pairs[0].long.total, self._traffic_ns * total)
+        lasts_ns = gains_for(period, self._now, self._first_unix_nano)
+        return Growth(lasts_ns=lasts_ns, rate=rate, renews=period.unit is not None)
 
     @property
     def burns(self) -> tuple[WindowBurn, ...]:
-        """Every look-back, shortest first."""
-        lengths = (*self._shape.look_backs.lengths, self.slo.period.length_ns)
-        held = dict(zip(lengths, zip(self._counts, self._odds, strict=True), strict=True))
+        """Every look-back, shortest first; of an alert window and a calendar period of the same length the window."""
         objective = self.slo.objective
+        held = dict(zip(self._lengths[::-1], zip(self._counts[::-1], self._odds[::-1], strict=True), strict=True))
         return tuple(
             WindowBurn(length_ns=length, count=Count(*count), burn=burn_rate(Count(*odds), objective))
             for length, (count, odds) in sorted(held.items())
         )
+
+    @property
+    def _lengths(self) -> tuple[int, ...]:
+        return (*self._shape.look_backs.lengths, self.slo.period.length_ns)
 
     @property
     def pairs(self) -> tuple[PairReading, ...]:
@@ -214,10 +243,10 @@ class LiveStatus(SloStatus):
         """How far the numbers can be off."""
         if self._missed is None:
             return None
-        lengths = (*self._shape.look_backs.lengths, self.slo.period.length_ns)
         windows = self.slo.alerting.windows
         counts = tuple(Count(*pair) for pair in self._counts)
-        return incomplete(self._missed, lengths, counts, self.slo.objective, windows[0].long_ns if windows else 0)
+        alert_ns = windows[0].long_ns if windows else 0
+        return incomplete(self._missed, self._lengths, counts, self.slo.objective, alert_ns, self._votes)
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from one that was sent twice and count once.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from sloburn.otlp.messages import Attributes, LogRecord, ResourceLogs
 from sloburn.sli.commit import Commit
@@ -19,12 +19,13 @@ from sloburn.sli.docket import MAX_VERDICTS, Docket, traits_of
 from sloburn.sli.evidence import failing_record
 from sloburn.sli.horizon import INVALID, UNMATCHED, Horizon
 from sloburn.sli.judge import Rules
-from sloburn.sli.outcome import Portraits, Verdict
-from sloburn.sli.piles import Booker, Pile
+from sloburn.sli.outcome import Outcome, Portraits, Verdict
+from sloburn.sli.piles import Bad, Booker, Pile
 from sloburn.sli.select import Facts, holds, leaves
 from sloburn.sli.spelling import load_of, spelled
 from sloburn.sli.status import FailingTrace
-from sloburn.slo.model import LogIndicator, Source
+from sloburn.slo.conditions import Source
+from sloburn.slo.model import LogIndicator
 
 Raw = tuple[object, ...]
 """Severity, event name, which conditions on the body hold, and the attributes as they came."""
@@ -100,10 +101,7 @@ class LogPlan:
 
     def _judge(self, record: LogRecord, own: Raw, of_resource: Raw, body: str) -> Verdict:
         value_of = self.value_of
-        found = (
-            (key, value if value is not None else rest)
-            for key, value, rest in zip(self.keys, own, of_resource, strict=True)
-        )
+        found = ((key, value or rest) for key, value, rest in zip(self.keys, own, of_resource, strict=True))
         attributes = {key: value_of(value) for key, value in found if isinstance(value, bytes)}
         facts = Facts(
             attributes=attributes,
@@ -113,7 +111,8 @@ class LogPlan:
         )
         outcome = self._rules.outcome(facts)
         traits = (*traits_of(facts, self.explained), *((("event", spelled(facts.event)),) if facts.event else ()))
-        return Verdict(self.portraits.of(outcome, traits), facts)
+        exception = spelled(attributes.get(_EXCEPTION) or attributes.get("error.type") or "")
+        return Verdict(self.portraits.of(outcome, traits), facts, exception)
 
 
 class LogView:
@@ -146,13 +145,13 @@ class _LogWitness:
         self._value_of = plan.value_of
         self._explained = plan.explained
 
-    def exception(self, item: LogRecord, facts: Facts) -> tuple[str, str]:
-        found = facts.attributes.get(_EXCEPTION) or facts.attributes.get("error.type") or ""
-        message = item.attributes.get("exception.message")
-        return spelled(found), str(self._value_of(message)) if message else ""
+    def exceptions(self, bad: Iterable[Bad[LogRecord]]) -> Iterator[tuple[int, Outcome, str]]:
+        return ((place, one.portrait.outcome, one.exception) for place, _, one in bad if one.exception)
 
-    def describe(self, item: LogRecord, facts: Facts, exception: str, message: str) -> FailingTrace:
-        return failing_record(item, facts, exception, message, self._value_of(item.body), self._explained)
+    def describe(self, item: LogRecord, verdict: Verdict) -> FailingTrace:
+        found = item.attributes.get("exception.message")
+        message, body = str(self._value_of(found)) if found else "", self._value_of(item.body)
+        return failing_record(item, verdict.facts, verdict.exception, message, body, self._explained)
 
 
 class LogCounter:

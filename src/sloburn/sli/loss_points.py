@@ -20,16 +20,16 @@ from sloburn.otlp.signal import Signal
 from sloburn.sli.commit import Commit
 from sloburn.sli.digest import digest_of
 from sloburn.sli.docket import ValueOf
-from sloburn.sli.horizon import FUTURE, INVALID, Horizon
+from sloburn.sli.horizon import DUPLICATE, FULL, FUTURE, INCONSISTENT, INVALID, Horizon
 from sloburn.sli.losses import ANY_SERVICE, Losses, LossSource
 from sloburn.sli.points import MAX_STREAMS
-from sloburn.sli.temporality import StreamState, Temporality, increase
+from sloburn.sli.temporality import OUT_OF_ORDER, StreamState, Temporality, gain, refusal, remembered
 
 OUR_EXPORTERS = ("*sloburn*",)
 """Names of a Collector's exporters that send to us; what others lose is not lost to us."""
 
-MISSING_FATES = frozenset({FUTURE, INVALID})
-"""Fates of items that are events, cannot be counted, and may belong to a window that is looked at."""
+MISSING_FATES = frozenset({FULL, FUTURE, INCONSISTENT, INVALID, OUT_OF_ORDER})
+"""Fates of items that hold events, cannot be counted, and may belong to a window that is looked at."""
 
 _ERROR = "error.type"
 _EXPORTER = "exporter"
@@ -37,12 +37,16 @@ _MOST_NAMES = 10_000
 _MOST_ITEMS = 2**53  # beyond, a counter that is a double skips numbers: it counts no items
 _TEMPORALITIES = frozenset(one.value for one in Temporality)
 
-_SDK = re.compile(r"otel\.sdk\.(?:(processor)\.(span|log)\.processed|exporter\.(span|log)\.exported)")
+_SDK = re.compile(r"otel\.sdk\.(?:(processor)\.(span|log)\.processed|exporter\.(span|log|metric_data_point)\.exported)")
 _COLLECTOR = re.compile(
     r"otelcol_(exporter_send_failed|exporter_enqueue_failed|receiver_refused|receiver_failed|processor_dropped)"
-    r"_(spans|log_records)(?:__?\w+)?"  # units and `_total`, if they came by way of Prometheus
+    r"_(spans|log_records|metric_points)(?:__?\w+)?"  # units and `_total`, if they came by way of Prometheus
 )
-_SIGNALS = {"span": Signal.TRACES, "spans": Signal.TRACES, "log": Signal.LOGS, "log_records": Signal.LOGS}
+_SIGNALS = {
+    **dict.fromkeys(("span", "spans"), Signal.TRACES),
+    **dict.fromkeys(("log", "log_records"), Signal.LOGS),
+    **dict.fromkeys(("metric_data_point", "metric_points"), Signal.METRICS),
+}
 _SOURCES = {
     "exporter_send_failed": LossSource.COLLECTOR_EXPORT,
     "exporter_enqueue_failed": LossSource.COLLECTOR_QUEUE,
@@ -180,11 +184,11 @@ class LossReader:
         state = StreamState(
             start_unix_nano=point.start_time_unix_nano, time_unix_nano=point.time_unix_nano, bounds=(), values=(value,)
         )
-        added = increase(state, last, Temporality(temporality), self._epoch)
-        if added is None:
-            return 0
-        commit.streams[key] = state
-        return sum(added)
+        counting = Temporality(temporality)
+        if refusal(state, last, counting) == DUPLICATE:
+            return 0  # what is only too old to tell is counted: the most that is missing is asked for
+        commit.streams[key] = remembered(state, last, counting)
+        return sum(gain(state, last, counting, self._epoch).values)
 
 
 def _whole(point: NumberPoint) -> int:

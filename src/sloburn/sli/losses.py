@@ -7,17 +7,22 @@ journal and the checkpoint keep them as they keep everything else.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
+from typing import Protocol
 
 from sloburn.otlp.signal import Signal
+from sloburn.sli.blend import Blend
+from sloburn.sli.doubt import TOLD_NS, Judged, Ranges, Sight, merged, sights_of, size_of_common
 from sloburn.sli.groups import Groups
-from sloburn.sli.incomplete import Missed
+from sloburn.sli.incomplete import Lack, Missed
 from sloburn.sli.ledger import Ledger, Tier, sum_slices
 from sloburn.sli.outcome import Outcome, Outcomes
+from sloburn.sli.progress import Progress
 from sloburn.sli.series import Series, SeriesKey
-from sloburn.slo.exclusions import excluded
-from sloburn.slo.model import LogIndicator, Slo, SpanIndicator
+from sloburn.slo.exclusions import Interval, excluded
+from sloburn.slo.model import SLICE_STEP_NS, FreshnessIndicator, Slo
+from sloburn.slo.timed import slice_ns_of
 
 ANY_SERVICE = ""
 """The channel of those who do not know whose events they lost."""
@@ -46,12 +51,13 @@ class Channel:
         resolutions: Of the ledger's rings.
     """
 
-    __slots__ = ("failing", "key", "ledger")
+    __slots__ = ("_told", "failing", "key", "ledger")
 
     def __init__(self, key: SeriesKey, resolutions: tuple[Tier, ...]) -> None:
         self.key = key
         self.ledger = Ledger(resolutions)
         self.failing: tuple[()] = ()  # stored like a series, which has bad events to show
+        self._told: dict[int, tuple[int, Ranges]] = {}  # by ring: how much was lost by then, and when
 
     @property
     def service(self) -> str:
@@ -68,6 +74,28 @@ class Channel:
         """Who lost them."""
         return self.key.group[2][1]
 
+    def told(self, tier: int, before_ns: int) -> Ranges:
+        """Return the spans of time in which lost items can have been made, by what one ring knows.
+
+        Args:
+            tier: Which ring.
+            before_ns: How long before it is told an item can have been lost, nanoseconds.
+        """
+        lost, found = self._told.get(tier, (-1, ()))
+        if lost != self.ledger.bad:
+            cell_ns = self.ledger.rings[tier].tier.slice_ns
+            cells = (place * cell_ns for place in self.ledger.rings[tier].bad_places())
+            found = merged((at - before_ns, at + cell_ns) for at in cells)
+            self._told[tier] = self.ledger.bad, found
+        return found
+
+
+class Reader(Protocol):
+    """Whose events or slices a look-back shows: a series, or a member of one."""
+
+    slo: Slo
+    progress: Progress
+
 
 class Losses:
     """Every channel in which something was lost.
@@ -82,10 +110,13 @@ class Losses:
     """
 
     def __init__(self, slos: Iterable[Slo], groups: Groups, outcomes: Outcomes, resolutions: tuple[Tier, ...]) -> None:
-        self._services = {ANY_SERVICE, *(slo.service for slo in slos)}
+        by_name = {slo.name: slo for slo in slos}
+        self._services = {ANY_SERVICE, *(slo.service for slo in by_name.values())}
+        self._sights = {slo.name: sights_of(slo, by_name) for slo in by_name.values()}
         self._groups = groups
         self._outcomes = outcomes
         self._resolutions = resolutions
+        self._told_ns = TOLD_NS * resolutions[0].slice_ns // SLICE_STEP_NS
         self._generation = f"losses-{resolutions[0].slice_ns}"
         self.channels: dict[SeriesKey, Channel] = {}
         self._by_signal: dict[tuple[str, str], list[Channel]] = {}
@@ -123,65 +154,138 @@ class Losses:
 
     def tell(self, series: Iterable[Series]) -> None:
         """Note which series lack more than when this was asked last."""
-        if self._fresh:
-            for one in series:
-                one.is_changed = one.is_changed or not self._fresh.isdisjoint((ANY_SERVICE, one.slo.service))
-            self._fresh, self._missed = set(), {}
+        if not self._fresh:
+            return
+        concerned = {
+            name
+            for name, sights in self._sights.items()
+            if ANY_SERVICE in self._fresh or any(sight.service in self._fresh for sight in sights)
+        }
+        for one in series:
+            one.is_changed = one.is_changed or one.slo.name in concerned
+        self._fresh, self._missed = set(), {}
 
     def totals(self) -> dict[tuple[str, str, str], int]:
         """Return how many events were ever lost, by service, signal and culprit."""
         return {(one.service, one.signal, one.source): one.ledger.bad for one in self.channels.values()}
 
     def missed(self, series: Series, now: int) -> Missed | None:
-        """Return the most events that a series can lack at `now`; None for none."""
-        signal = signal_of(series.slo)
-        if not self.channels or not signal:
+        """Return the most that a series can lack at `now`; None for nothing."""
+        if not self.channels:
             return None
-        if series.slo.exclusions:
-            return self._sum(series, signal, now)
+        view = _View(self._by_signal, self._told_ns, series, now)
+        if isinstance(series.blend, Blend):
+            return view.of_members([self._part(view, one, now) for one, _ in series.blend.parts])
+        return self._part(view, series, now)
+
+    def _part(self, view: _View, reader: Reader, now: int) -> Missed | None:
+        """Return what a series or a member of one can lack; worked out once where nothing but the service matters."""
+        sights = self._sights[reader.slo.name]
+        if slice_ns_of(reader.slo.indicator):
+            return view.of_slices(reader, sights)
+        if view.hidden:
+            return view.of_items(sights[0])
         if now != self._now:
             self._now, self._missed = now, {}
-        key = (id(series.shape.look_backs), series.slo.service, signal)  # look-backs live as long as the engine
+        key = (id(view.look_backs), *sights[0][:2])  # look-backs live as long as the engine
         if key not in self._missed:
-            self._missed[key] = self._sum(series, signal, now)
+            self._missed[key] = view.of_items(sights[0])
         return self._missed[key]
 
-    def _sum(self, series: Series, signal: str, now: int) -> Missed | None:
-        services = (ANY_SERVICE, series.slo.service)
-        found = [channel for service in services for channel in self._by_signal.get((service, signal), ())]
-        parts = [(one.source, _missing_of(one, series, now)) for one in found]
-        sources: dict[str, int] = {}
-        for source, counts in parts:
-            sources[source] = sources.get(source, 0) + counts[-1]
-        ranked = sorted(((source, lost) for source, lost in sources.items() if lost), key=lambda one: (-one[1], one[0]))
-        counts = tuple(map(sum, zip(*(counts for _, counts in parts), strict=True)))
-        return Missed(counts, tuple(ranked)) if ranked else None
 
+class _View:
+    """What was lost in the look-backs of one series at one moment.
 
-def _missing_of(channel: Channel, series: Series, now: int) -> tuple[int, ...]:
-    """Return what a channel lost in each of the series' look-backs, excluded time left out."""
-    look_backs = series.shape.look_backs
-    reaches = [
-        (channel.ledger.rings[tier], *span) for span, tier in zip(look_backs.at(now), look_backs.tiers, strict=True)
-    ]
-    begin = min(first * ring.tier.slice_ns for ring, first, _ in reaches)
-    hidden = excluded(series.slo.exclusions, begin, now)
-    return tuple(
-        sum_slices(ring.blocks, first, last)[1] - ring.hidden(first, last, hidden)[1] for ring, first, last in reaches
-    )
-
-
-def signal_of(slo: Slo) -> str:
-    """Return the signal whose lost items are lost events of an SLO; empty if there is none.
-
-    Of metrics there is none: how many events a lost data point stood for is not known, and the next point of a
-    cumulative stream brings them all the same. Neither is there for slices and for SLOs over other SLOs, whose events
-    are not items.
+    Args:
+        channels: By service and signal.
+        told_ns: How long before it is told an item can have been lost, nanoseconds.
+        series: Whose look-backs.
+        now: Nanoseconds since the epoch.
     """
-    match slo.indicator:
-        case SpanIndicator():
-            return Signal.TRACES
-        case LogIndicator():
-            return Signal.LOGS
-        case _:
-            return ""
+
+    def __init__(self, channels: dict[tuple[str, str], list[Channel]], told_ns: int, series: Series, now: int) -> None:
+        self._channels = channels
+        self._told_ns = told_ns
+        self.look_backs = series.shape.look_backs
+        self._spans = tuple(zip(self.look_backs.tiers, self.look_backs.at(now), strict=True))
+        self._slice_ns = tuple(tier.slice_ns for tier in self.look_backs.resolutions)
+        self.hidden: tuple[Interval, ...] = ()
+        if series.slo.exclusions:
+            begin = min(first * self._slice_ns[tier] for tier, (first, _) in self._spans)
+            self.hidden = excluded(series.slo.exclusions, begin, now)
+
+    def of_items(self, sight: Sight) -> Missed | None:
+        """Return what is lost of a signal: each item is an event at the most, unless it is a data point."""
+        counts, sources = self._lost((sight,), 0)
+        lack = Lack.POINTS if sight.signal is Signal.METRICS else Lack.EVENTS
+        return Missed(counts, sources, lack) if sources else None
+
+    def of_slices(self, reader: Reader, sights: tuple[Sight, ...]) -> Missed | None:
+        """Return which slices are in doubt; not more than lost items can have moved, where each moves but one."""
+        slice_ns = slice_ns_of(reader.slo.indicator)
+        items, sources = self._lost(sights, slice_ns + max(sight.lasts_ns for sight in sights))
+        if not any(items):
+            return None
+        moves = [0 if sight.lasts_ns else _MOVES.get(sight.signal, 1) for sight in sights]
+        doubtful = tuple(
+            min(size, lost * max(moves)) if all(moves) else size
+            for size, lost in zip(self._doubtful(reader, slice_ns, sights), items, strict=True)
+        )
+        lack = Lack.STALE_SLICES if isinstance(reader.slo.indicator, FreshnessIndicator) else Lack.SLICES
+        return Missed(doubtful, sources, lack) if any(doubtful) else None
+
+    def of_members(self, parts: list[Missed | None]) -> Missed | None:
+        """Return what the members of a weighted series lack."""
+        found = [part for part in parts if part is not None]
+        if not found:
+            return None
+        sources: dict[str, int] = {}
+        for part in found:
+            for source, lost in part.sources:
+                sources[source] = sources.get(source, 0) + lost
+        counts = tuple(map(sum, zip(*(part.counts for part in found), strict=True)))
+        return Missed(counts, _ranked(sources), Lack.MEMBERS, tuple(parts))
+
+    def _doubtful(self, reader: Reader, slice_ns: int, sights: tuple[Sight, ...]) -> Iterator[int]:
+        """Yield how many of the slices that each look-back shows are in doubt."""
+        for tier, (first, last) in self._spans:
+            judged = Judged(
+                slice_ns=slice_ns, step_ns=self._slice_ns[0], cell_ns=self._slice_ns[tier], progress=reader.progress
+            )
+            told = (
+                judged.touched(channel.told(tier, self._told_ns), sight.lasts_ns)
+                for sight in sights
+                for channel in self._of(sight)
+            )
+            yield size_of_common(judged.shown(first, last, self.hidden), merged(one for found in told for one in found))
+
+    def _of(self, sight: Sight) -> list[Channel]:
+        """Return the channels of a signal: of the service, and of those who do not know whose items they lost."""
+        services = (ANY_SERVICE, sight.service)
+        return [channel for service in services for channel in self._channels.get((service, sight.signal), ())]
+
+    def _lost(self, sights: tuple[Sight, ...], before_ns: int) -> tuple[tuple[int, ...], tuple[tuple[str, int], ...]]:
+        """Return how many items were lost in every look-back, and in the last one by what lost them."""
+        channels = {channel.key: channel for sight in sights for channel in self._of(sight)}
+        counts = [0] * len(self._spans)
+        sources: dict[str, int] = {}
+        for channel in channels.values():
+            found = [self._in_look_back(channel, *span, before_ns) for span in self._spans]
+            counts = [*map(sum, zip(counts, found, strict=True))]
+            sources[channel.source] = sources.get(channel.source, 0) + found[-1]
+        return tuple(counts), _ranked(sources)
+
+    def _in_look_back(self, channel: Channel, tier: int, span: tuple[int, int], before_ns: int) -> int:
+        """Return how many items a channel lost in a look-back and some time before it, excluded time left out."""
+        ring, (first, last) = channel.ledger.rings[tier], span
+        first -= -(-before_ns // ring.tier.slice_ns)
+        return sum_slices(ring.blocks, first, last)[1] - ring.hidden(first, last, self.hidden)[1]
+
+
+_MOVES = {Signal.METRICS: 2}  # slices that a lost item can move: what a point held counts in the next one's slice
+
+
+def _ranked(sources: dict[str, int]) -> tuple[tuple[str, int], ...]:
+    return tuple(
+        sorted(((source, lost) for source, lost in sources.items() if lost), key=lambda one: (-one[1], one[0]))
+    )

@@ -92,7 +92,7 @@ class Portraits:
     """
 
     def __init__(self, service: str) -> None:
-        self._service = service
+        self.service = service
         self._known: dict[tuple[Outcome, Traits], Portrait] = {}
 
     def of(self, outcome: Outcome, traits: Traits) -> Portrait:
@@ -101,15 +101,22 @@ class Portraits:
         if found is None:
             if len(self._known) >= MAX_PORTRAITS:
                 self._known.clear()
-            found = self._known[outcome, traits] = Portrait(self._service, outcome, traits)
+            found = self._known[outcome, traits] = Portrait(self.service, outcome, traits)
         return found
 
 
 class Verdict:
-    """What is known of one combination of values: what such an event means, and the values."""
+    """What is known of one combination of values: what such an event means, and the values.
 
-    __slots__ = ("facts", "portrait")
+    Args:
+        portrait: What it means and looks like.
+        facts: The values.
+        exception: Type of the exception that the values name; empty if they name none.
+    """
 
-    def __init__(self, portrait: Portrait, facts: Facts) -> None:
+    __slots__ = ("exception", "facts", "portrait")
+
+    def __init__(self, portrait: Portrait, facts: Facts, exception: str) -> None:
         self.portrait = portrait
         self.facts = facts
+        self.exception = exception

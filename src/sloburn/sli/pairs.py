@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from sloburn.sli.account import GRACE_NS, MAX_WAITING, Account, Waiting
+from sloburn.sli.account import GRACE_NS, MAX_WAITING, OVERDUE_NS, Account, Waiting
 from sloburn.sli.commit import Commit
 from sloburn.sli.horizon import Horizon
 from sloburn.sli.outcome import Outcomes
@@ -18,7 +18,9 @@ from sloburn.sli.series import SeriesKey
 from sloburn.sli.temporality import StreamState
 from sloburn.slo.model import Counter
 
-_WAITING = b"waiting"  # no sender: in its place among the accounts stands who waits
+# No senders: in their places among the accounts stands who waits, of one side only and of both.
+_WAITING = b"waiting"
+_SETTLING = b"settling"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +85,43 @@ class Pairs:
             commit.streams[key] = account.state()
             if waiting.hold(key, Account() if is_whole_sender else account):
                 self._keep(pair, waiting, commit)
+            self._note_settling(pair, key, account if is_whole_sender else Account(), commit)
         self._told.clear()
+
+    def release(self, pair: Pair, lag: Lag, outcomes: Outcomes, commit: Commit) -> None:
+        """Book what has waited too long for the other side, though nobody says anything any more."""
+        shared_key, now = pair.account_key(b""), self._horizon.now_unix_nano
+        waiting, settling = (self._waiting(pair, commit, which) for which in (_WAITING, _SETTLING))
+        overdue = {
+            key
+            for key in (*waiting.since, *settling.since, shared_key)
+            if lag.is_overdue(key, self._streams.get(key), now)
+        }
+        lonely = overdue & waiting.since.keys()
+        for key in sorted(lonely):
+            self._share(pair, key, waiting, commit)
+        for key in sorted(overdue - lonely | ({shared_key} if lonely else set())):
+            account = self._account(key, commit)
+            if self._book(pair, account, outcomes, commit, overdue=True):
+                commit.streams[key] = account.state()
+            if key in settling.since:
+                self._note_settling(pair, key, Account(), commit)
+
+    def _share(self, pair: Pair, key: bytes, waiting: Waiting, commit: Commit) -> None:
+        """Put all that waits for a sender's other side to what others told."""
+        lonely, shared = self._account(key, commit), self._account(pair.account_key(b""), commit)
+        shared.take(lonely)
+        commit.streams[key], commit.streams[pair.account_key(b"")] = lonely.state(), shared.state()
+        waiting.hold(key, lonely)
+        self._keep(pair, waiting, commit)
+
+    def _note_settling(self, pair: Pair, key: bytes, account: Account, commit: Commit) -> None:
+        """Note whether a sender of both sides has something that waits; of very many only so many are known."""
+        settling = self._waiting(pair, commit, _SETTLING)
+        if account.held and key not in settling.since and len(settling.since) >= MAX_WAITING:
+            return
+        if settling.hold(key, account):
+            self._keep(pair, settling, commit, _SETTLING)
 
     def _account(self, key: bytes, commit: Commit) -> Account:
         return Account.of(commit.streams.get(key) or self._streams.get(key))
@@ -93,12 +131,12 @@ class Pairs:
             begin = self._horizon.slice_of(at)
             account.hear(whole=whole, at_unix_nano=at, slice_unix_nano=begin, events=events)
 
-    def _waiting(self, pair: Pair, commit: Commit) -> Waiting:
-        key = pair.account_key(_WAITING)
+    def _waiting(self, pair: Pair, commit: Commit, which: bytes = _WAITING) -> Waiting:
+        key = pair.account_key(which)
         return Waiting.of(commit.streams.get(key) or self._streams.get(key))
 
-    def _keep(self, pair: Pair, waiting: Waiting, commit: Commit) -> None:
-        commit.streams[pair.account_key(_WAITING)] = waiting.state(self._horizon.now_unix_nano)
+    def _keep(self, pair: Pair, waiting: Waiting, commit: Commit, which: bytes = _WAITING) -> None:
+        commit.streams[pair.account_key(which)] = waiting.state(self._horizon.now_unix_nano)
 
     def _release_others(self, pair: Pair, waiting: Waiting, speaker: bytes, at: int, commit: Commit) -> None:
         """Put what waits for a sender's other side to what others told, once others are the grace past it.
@@ -141,8 +179,9 @@ class Pairs:
         if not lonely.part_unix_nano and not shared.part_unix_nano:
             commit.notes[pair.key, _no_part_yet(pair)] = None
 
-    def _book(self, pair: Pair, account: Account, outcomes: Outcomes, commit: Commit) -> None:
-        booked = account.settle(self._horizon.slice_ns, waits=not pair.part_is_bad)
+    def _book(self, pair: Pair, account: Account, outcomes: Outcomes, commit: Commit, *, overdue: bool = False) -> bool:
+        """Book what can be booked; tell whether there was anything."""
+        booked = account.settle(self._horizon.slice_ns, waits=not pair.part_is_bad, overdue=overdue)
         for at, events, part in booked:
             for is_bad, count in ((pair.part_is_bad, part), (not pair.part_is_bad, events - part)):
                 if count:
@@ -151,6 +190,31 @@ class Pairs:
             rest = "which should hold them all: what is more waits"
             note = f"{pair.part.metric} counts more events than {pair.whole.metric}, {rest}"
             commit.notes[pair.key, note] = None
+        return bool(booked)
+
+
+class Lag:
+    """Since when, by our clock, accounts say nothing; known anew after a restart."""
+
+    def __init__(self) -> None:
+        self._since: dict[bytes, tuple[StreamState, int]] = {}
+
+    def is_overdue(self, key: bytes, state: StreamState | None, now: int) -> bool:
+        """Tell whether an account holds something and has been as it is for too long.
+
+        Args:
+            key: Of the account.
+            state: As it is kept; None if there is none.
+            now: Nanoseconds since the epoch.
+        """
+        if state is None or not Account.of(state).held:
+            self._since.pop(key, None)
+            return False
+        known, since = self._since.get(key, (None, now))
+        if known is not state:
+            since = now
+        self._since[key] = state, since
+        return now - since >= OVERDUE_NS
 
 
 def _sides(released: Iterable[tuple[int, int, int]]) -> list[tuple[bool, int, int]]:

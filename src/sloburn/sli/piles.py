@@ -3,40 +3,46 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Generic, Protocol, TypeVar
+from collections.abc import Iterable, Iterator
+from typing import Generic, Protocol, TypeAlias, TypeVar
 
 from sloburn.sli.commit import MAX_EVIDENCE_OF_ONE, Commit
 from sloburn.sli.dedupe import SeenKeys
 from sloburn.sli.horizon import COUNTED, DUPLICATE, Horizon
 from sloburn.sli.outcome import Outcome, Portrait, Portraits, Verdict
-from sloburn.sli.select import Facts
 from sloburn.sli.status import FailingTrace
+
+_SHOWN = 2 * MAX_EVIDENCE_OF_ONE
+"""About how many bad items of one pile are shown: what is bad in many ways is shown in each of them."""
 
 Item = TypeVar("Item")
 Seen = TypeVar("Seen", contravariant=True)
 
+Bad: TypeAlias = tuple[int, Item, Verdict]
+"""A bad item with its place in a pile, and the verdict on it."""
+
 
 class Witness(Protocol[Seen]):
-    """Tells what a bad item says of itself."""
+    """Tells what bad items say of themselves."""
 
-    def exception(self, item: Seen, facts: Facts) -> tuple[str, str]:
-        """Return type and message of its exception; empty texts if there is none."""
+    def exceptions(self, bad: Iterable[Bad[Seen]]) -> Iterator[tuple[int, Outcome, str]]:
+        """Yield place, outcome and type of the exception of those that name one."""
         ...
 
-    def describe(self, item: Seen, facts: Facts, exception: str, message: str) -> FailingTrace:
+    def describe(self, item: Seen, verdict: Verdict) -> FailingTrace:
         """Return what a person is shown of it."""
         ...
 
 
 class Pile(Generic[Item]):
-    """The items of one resource that fall into one slice."""
+    """The items of one service that fall into one slice."""
 
     __slots__ = ("bad", "keys", "portraits", "weights")
 
     def __init__(self) -> None:
         self.portraits: list[Portrait] = []
         self.keys: list[bytes] = []
-        self.bad: list[tuple[int, Item, Verdict]] = []
+        self.bad: list[Bad[Item]] = []
         self.weights: dict[int, int] = {}  # by place, where an item stands for another number of events than one
 
 
@@ -66,45 +72,76 @@ class Booker(Generic[Item]):
         if not keys:
             return
         held = self._horizon.hold_of(at)
-        taken = commit.seen.setdefault(held, set())
+        taken = commit.seen.get(held)
         known = self._seen.find(held, keys)
-        if known or len(keys) < len(pile.keys) or not keys.isdisjoint(taken):
+        if taken and not keys.isdisjoint(taken):
+            known |= keys & taken
+        if known or len(keys) < len(pile.keys):
             came = len(pile.keys)
-            pile = _fresh(pile, known | taken)
+            pile = _fresh(pile, known)
             keys = set(pile.keys)
             commit.items[self._signal, DUPLICATE] += came - len(keys)
-        if keys:
+        if not keys:
+            return
+        if taken:
             taken |= keys
-            commit.items[self._signal, COUNTED] += len(keys)
-        events = Counter(pile.portraits)
-        for place, weight in pile.weights.items():
-            portrait = pile.portraits[place]
-            events[portrait] += weight - 1
-            if weight > 1:
-                commit.weigh(portrait.outcome, weight)
-        for portrait, count in events.items():
-            commit.count(portrait.outcome, at, count)
-            if count:
-                commit.explain(portrait, at, count)
-        self._show(at, pile, commit)
+        else:
+            commit.seen[held] = keys
+        commit.items[self._signal, COUNTED] += len(keys)
+        events = _events(pile, commit)
+        commit.count_looks(self._portraits.service, at, events)
+        if pile.bad:
+            self._explain(at, pile, commit)
+            self._show(pile.bad, len({portrait.outcome for portrait in events if portrait.is_bad}), commit)
 
-    def _show(self, at: int, pile: Pile[Item], commit: Commit) -> None:
-        """Explain every bad item, and keep the newest of each outcome as evidence."""
-        newest: dict[Outcome, list[tuple[Item, Verdict, str, str]]] = {}
-        look = self._witness.exception
-        for place, item, verdict in pile.bad:
+    def _explain(self, at: int, pile: Pile[Item], commit: Commit) -> None:
+        """Count the exceptions of bad items."""
+        found: dict[tuple[Outcome, str], int] = {}
+        for place, outcome, exception in self._witness.exceptions(pile.bad):
+            cell = (outcome, exception)
+            found[cell] = found.get(cell, 0) + pile.weights.get(place, 1)
+        for (outcome, exception), events in found.items():
+            if events:
+                commit.explain(self._portraits.of(outcome, (("exception", exception),)), at, events)
+
+    def _show(self, bad: list[Bad[Item]], outcomes: int, commit: Commit) -> None:
+        """Keep the newest bad items of each outcome as evidence.
+
+        Args:
+            bad: All of them, the newest last.
+            outcomes: How many outcomes they have.
+            commit: Takes the evidence.
+        """
+        newest: dict[Outcome, list[tuple[Item, Verdict]]] = {}
+        most = min(MAX_EVIDENCE_OF_ONE, max(1, _SHOWN // outcomes))
+        left = most * outcomes
+        for _, item, verdict in reversed(bad):
             outcome = verdict.portrait.outcome
-            exception, message = look(item, verdict.facts)
-            if exception and (weight := pile.weights.get(place, 1)):
-                commit.explain(self._portraits.of(outcome, (("exception", exception),)), at, weight)
             held = newest.get(outcome)
             if held is None:
-                held = newest[outcome] = []
-            held.append((item, verdict, exception, message))
+                newest[outcome] = [(item, verdict)]
+            elif len(held) < most:
+                held.append((item, verdict))
+            else:
+                continue
+            left -= 1
+            if not left:
+                break
         for outcome, found in newest.items():
             if commit.wants(outcome):
-                for item, verdict, exception, message in found[-MAX_EVIDENCE_OF_ONE:]:
-                    commit.show(outcome, self._witness.describe(item, verdict.facts, exception, message))
+                for item, verdict in reversed(found):
+                    commit.show(outcome, self._witness.describe(item, verdict))
+
+
+def _events(pile: Pile[Item], commit: Commit) -> Counter[Portrait]:
+    """Return for how many events the items of a pile stand."""
+    events = Counter(pile.portraits)
+    for place, weight in pile.weights.items():
+        portrait = pile.portraits[place]
+        events[portrait] += weight - 1
+        if weight > 1:
+            commit.weigh(portrait.outcome, weight)
+    return events
 
 
 def _fresh(pile: Pile[Item], known: set[bytes]) -> Pile[Item]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from sloburn.sli.autopsy import Traits
 from sloburn.sli.commit import Commit
 from sloburn.sli.digest import digest_of
 from sloburn.sli.docket import MAX_VERDICTS, Docket, traits_of
-from sloburn.sli.horizon import COUNTED, FULL, FUTURE, TOO_LATE, UNMATCHED, UNUSABLE, Horizon
+from sloburn.sli.horizon import COUNTED, FULL, FUTURE, INCONSISTENT, TOO_LATE, UNMATCHED, UNUSABLE, Horizon
 from sloburn.sli.limits import ALL_BAD, ALL_GOOD, Edge, cut_of, place_of
 from sloburn.sli.outcome import Outcomes, Portrait, Portraits
 from sloburn.sli.pairs import Pair, Pairs
@@ -92,6 +92,12 @@ _UNUSABLE = (
     "{name} holds points ({kind}) that count no events, so they are passed over: expected a monotonic sum or a "
     "histogram with buckets, with its temporality"
 )
+_INCONSISTENT = (
+    "{name} holds points ({kind}) whose buckets do not add up to their count, so they are refused: nobody knows which "
+    "of the two is right"
+)
+_FLAWS = {UNUSABLE: _UNUSABLE, INCONSISTENT: _INCONSISTENT}
+_REFUSED = frozenset({FUTURE, TOO_LATE, FULL, OUT_OF_ORDER, INCONSISTENT})
 
 
 class MetricPlan:
@@ -125,16 +131,26 @@ class MetricPlan:
         """Return since when a metric is read, nanoseconds since the epoch; 0 for as long as there is a history."""
         return self._since.get(name, 0)
 
+    def pairs(self) -> Iterator[Pair]:
+        """Yield every pair of counters of which something was ever heard."""
+        groups = self._docket.groups
+        for rule in (rule for rules in self._rules.values() for rule in rules):
+            if rule.part == "total" and isinstance(rule.slo.indicator, CounterIndicator):
+                for key in groups.known(rule.slo, rule.generation):
+                    numbers = groups.numbers_of(rule.slo, key)
+                    yield _side(rule.slo.indicator, rule.part, key, numbers).pair
+
     def wants(self, name: str) -> bool:
         """Tell whether any SLO reads a metric."""
         return name in self._rules
 
-    def unusable(self, metric: Metric) -> Iterator[Note]:
-        """Yield for every SLO without groups in words why the points of a metric count nothing."""
+    def unusable(self, metric: Metric, flaws: Iterable[str]) -> Iterator[Note]:
+        """Yield for every SLO without groups in words why points of a metric count nothing, by their fates."""
         kind = (metric.WhichOneof("data") or "nothing").replace("_", " ")
         for rule in self._rules[metric.name]:
             if not rule.slo.group_by:
-                yield SeriesKey(rule.slo.name, rule.generation), _UNUSABLE.format(name=metric.name, kind=kind)
+                for flaw in sorted(flaws):
+                    yield SeriesKey(rule.slo.name, rule.generation), _FLAWS[flaw].format(name=metric.name, kind=kind)
 
     def verdict(self, name: str, reading: Reading, of_resource: Attributes) -> PointVerdict:
         """Return what the points of a stream mean; judged once for each stream, and scale of its buckets."""
@@ -153,7 +169,7 @@ class MetricPlan:
         return found
 
     def _judge(self, name: str, reading: Reading, of_resource: Attributes) -> PointVerdict:
-        raw = {**of_resource, **reading.attributes}
+        raw = {**of_resource, **{key: value for key, value in reading.attributes.items() if value}}
         facts = Facts(attributes={key: self._docket.value_of(value) for key, value in raw.items()})
         judged = _Judged(limits=[], sides=[], notes=[])
         for rule in self._rules[name]:
@@ -231,18 +247,19 @@ class PointCounter:
                 if not self._plan.wants(metric.name):
                     commit.items["metrics", UNMATCHED] += len(readings)
                     continue
-                if None in readings:
-                    commit.notes.update(dict.fromkeys(self._plan.unusable(metric)))
+                flaws = {one for one in readings if isinstance(one, str)}
+                if flaws:
+                    commit.notes.update(dict.fromkeys(self._plan.unusable(metric, flaws)))
                 for reading in readings:
                     fate = self._take(metric.name, reading, of_resource, origin, commit)
                     commit.items["metrics", fate] += 1
-                    if fate in (FUTURE, TOO_LATE, FULL, OUT_OF_ORDER):
+                    if fate in _REFUSED:
                         refused.append(fate)
         return refused
 
-    def _take(self, name: str, reading: Reading | None, of_resource: Attributes, origin: bytes, commit: Commit) -> str:
-        if reading is None:
-            return UNUSABLE
+    def _take(self, name: str, reading: Reading | str, of_resource: Attributes, origin: bytes, commit: Commit) -> str:
+        if isinstance(reading, str):
+            return reading
         at = reading.state.time_unix_nano
         last = commit.streams.get(reading.key) or self._streams.get(reading.key)
         refused = self._horizon.refusal(at) or refusal(reading.state, last, reading.temporality)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from sloburn.otlp.messages import Attributes, ExponentialPoint, HistogramPoint, Metric, NumberPoint, Point
 from sloburn.sli.digest import digest_of
 from sloburn.sli.exponential import HIGHEST_SCALE, LOWEST_SCALE, MOST_BUCKETS, Layout
+from sloburn.sli.horizon import INCONSISTENT, UNUSABLE
 from sloburn.sli.temporality import StreamState, Temporality, Values
 
 
@@ -23,26 +24,30 @@ class Reading(NamedTuple):
     key: bytes
 
 
-def readings_of(metric: Metric, scope: bytes) -> Iterator[Reading | None]:
-    """Yield the data points of a metric that count events; None for those that do not.
+def readings_of(metric: Metric, scope: bytes) -> Iterator[Reading | str]:
+    """Yield the data points of a metric that count events, and the fates of those that do not.
 
     Monotonic sums and histograms count events; gauges, summaries, sums that can fall and points without a recorded
-    value do not.
+    value do not. Of a histogram whose buckets hold more or fewer events than it counts nobody knows which are right.
     """
     kind = metric.WhichOneof("data")
     if kind == "histogram":
         for bucketed in metric.histogram.data_points:
-            yield _reading(metric, metric.histogram.aggregation_temporality, bucketed, scope, *_buckets(bucketed))
+            temporality, bounds_and_values = metric.histogram.aggregation_temporality, _buckets(bucketed)
+            yield _reading(metric, temporality, bucketed, scope, *bounds_and_values, count=bucketed.count)
     elif kind == "exponential_histogram":
         for spread in metric.exponential_histogram.data_points:
             layout, values = _spread(spread)
             temporality = metric.exponential_histogram.aggregation_temporality
-            yield _reading(metric, temporality, spread, scope, (), values, layout) if layout else None
+            if layout is None:
+                yield UNUSABLE
+                continue
+            yield _reading(metric, temporality, spread, scope, (), values, layout, spread.count)
     elif kind == "sum" and metric.sum.is_monotonic:
         for number in metric.sum.data_points:
             yield _reading(metric, metric.sum.aggregation_temporality, number, scope, (), (_whole(number),))
     elif kind is not None:
-        yield from (None for _ in getattr(metric, kind).data_points)
+        yield from (UNUSABLE for _ in getattr(metric, kind).data_points)
 
 
 def _buckets(point: HistogramPoint) -> tuple[tuple[float, ...], Values]:
@@ -78,14 +83,17 @@ def _reading(
     bounds: tuple[float, ...],
     values: Values,
     layout: Layout | None = None,
-) -> Reading | None:
-    counting = _TEMPORALITIES.get(temporality)
+    count: int | None = None,
+) -> Reading | str:
+    counting, events = _TEMPORALITIES.get(temporality), sum(values)
     if counting is None:
-        return None
-    if point.flags & _NO_RECORDED_VALUE or min(values) < 0 or sum(values) > _MOST_EVENTS:
-        return None
+        return UNUSABLE
+    if point.flags & _NO_RECORDED_VALUE or min(values) < 0 or events > _MOST_EVENTS:
+        return UNUSABLE
     if bounds and len(values) != len(bounds) + 1:  # opentelemetry-proto, metrics.proto: HistogramDataPoint
-        return None
+        return UNUSABLE
+    if count is not None and count != events:  # likewise: count is the sum of bucket_counts
+        return INCONSISTENT
     state = StreamState(
         start_unix_nano=point.start_time_unix_nano,
         time_unix_nano=point.time_unix_nano,

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from sloburn.slo.model import AllOf, AnyOf, Condition, Match, Not, Op, Scalar, Source
+from sloburn.slo.conditions import AllOf, AnyOf, Condition, Match, Not, Op, Scalar, Source
 
 Attribute = str | int | float | bool | bytes | None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 
@@ -117,6 +117,21 @@ class Series:
         self.weight = other.weight
         self.state, self.state_since_unix_nano = other.state, other.state_since_unix_nano
         self.resume(other.alerts)
+
+    def resemble(self, other: Series) -> None:
+        """Take a copy of what a series counted that reads the same events for another SLO, which is used on."""
+        self.ledger.resemble(other.ledger)
+        self.failing, self.progress, self.weight = other.failing, other.progress, other.weight
+        self.notes = dict(other.notes)
+        self.is_changed = self.is_unsaved = True
+
+    def fold(self, parts: Sequence[Series]) -> None:
+        """Hold what series count together that read the parts of its events, and nothing else."""
+        self.ledger.fold([part.ledger for part in parts])
+        self.failing = ()
+        self.show(dict(failing for part in parts for failing in part.failing).items())
+        self.weight = max((part.weight for part in parts), default=NEVER)
+        self.is_unsaved = True
 
     def note(self, note: str, at: int | None) -> None:
         """Note what the user must know; the oldest make room.

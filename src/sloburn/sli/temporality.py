@@ -85,7 +85,12 @@ def remembered(point: StreamState, last: StreamState | None, temporality: Tempor
 def gain(point: StreamState, last: StreamState | None, temporality: Temporality, epoch: int) -> Gain:
     """Return what a point of any kind adds that `refusal` lets pass.
 
-    The arguments are those of `increase`.
+    Args:
+        point: The new point.
+        last: What `remembered` returned for the stream's last point, if there was one.
+        temporality: How the sender counts.
+        epoch: When our own history begins, nanoseconds since the epoch. The first point of a cumulative stream that
+            began before is only a base line: what it counted happened before we looked.
     """
     if point.layout is None or last is None or last.layout is None or temporality is Temporality.DELTA:
         return Gain(_increase(point, last, temporality, epoch), point.layout)
@@ -93,21 +98,6 @@ def gain(point: StreamState, last: StreamState | None, temporality: Temporality,
         return Gain(point.values, point.layout)
     layout, values = added(point.layout, point.values, last.layout, last.values)
     return Gain(values, layout)
-
-
-def increase(point: StreamState, last: StreamState | None, temporality: Temporality, epoch: int) -> Values | None:
-    """Return what a point adds, by bucket; None for a point that was seen before or comes out of order.
-
-    Args:
-        point: The new point.
-        last: The stream's last point, if there was one.
-        temporality: How the sender counts.
-        epoch: When our own history begins, nanoseconds since the epoch. The first point of a cumulative stream that
-            began before is only a base line: what it counted happened before we looked.
-    """
-    if last is not None and point.time_unix_nano <= last.time_unix_nano:
-        return None
-    return _increase(point, last, temporality, epoch)
 
 
 def _increase(point: StreamState, last: StreamState | None, temporality: Temporality, epoch: int) -> Values:

@@ -15,6 +15,8 @@ MAX_VERSIONS = 200
 MAX_CHANGES = 12
 """Version changes of one service within `CHANGES_NS` that are believed: what changes more often is no version."""
 
+DROP_REASONS = ("oldest", "too many versions")
+
 CHANGES_NS = HOUR
 SAME_NS = MINUTE
 """Who says the same within so long says it again, not anew: a pipeline that retries annotates once."""

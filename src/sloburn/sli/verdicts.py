@@ -61,13 +61,17 @@ class ShareRule:
         parts: Ledgers and the targets of their events.
         slice_ns: Length of a slice, nanoseconds.
         no_events: What a ledger says of a slice without events; a slice of which nobody says anything does not count.
+        ends_ns: A ledger without an event for so long says nothing any more, nanoseconds; 0 for never.
     """
 
-    def __init__(self, parts: Iterable[tuple[Ledger, Fraction]], slice_ns: int, no_events: NoEvents) -> None:
+    def __init__(
+        self, parts: Iterable[tuple[Ledger, Fraction]], slice_ns: int, no_events: NoEvents, ends_ns: int = 0
+    ) -> None:
         found = [(ledger, ring_of_slices(ledger, slice_ns), target) for ledger, target in parts]
         self._ledgers = [ledger for ledger, _, _ in found]
         self._parts = [(ring, target.numerator, target.denominator) for _, ring, target in found]
         self._silence: Verdict = {NoEvents.GOOD: True, NoEvents.BAD: False}.get(no_events)
+        self._ends_ns = ends_ns
         self.slice_ns = slice_ns
         self.reach_ns = min(ring.tier.reach_ns for ring, _, _ in self._parts)
 
@@ -79,12 +83,14 @@ class ShareRule:
         """Judge the slice that begins at `begin`."""
         end = begin + self.slice_ns
         said: Verdict = None
-        for ring, numerator, denominator in self._parts:
+        for ledger, (ring, numerator, denominator) in zip(self._ledgers, self._parts, strict=True):
             count = ring.between(begin, end - 1)
             if count.total:
                 one: Verdict = count.good * denominator >= count.total * numerator
+            elif begin >= history and not _touches(gaps, begin, end) and not _has_ended(ledger, end, self._ends_ns):
+                one = self._silence
             else:
-                one = self._silence if begin >= history and not _touches(gaps, begin, end) else None
+                one = None
             if one is False:
                 return False
             said = one if said is None else said
@@ -107,14 +113,16 @@ class FreshnessRule:
         slice_ns: Length of a slice, nanoseconds.
         within_ns: How old the last good event may be, nanoseconds.
         time_scale: How many times faster than written the windows run.
+        ends_ns: Without an event for so long slices count no more, nanoseconds; 0 for never.
     """
 
-    def __init__(self, ledger: Ledger, slice_ns: int, within_ns: int, time_scale: int) -> None:
+    def __init__(self, ledger: Ledger, slice_ns: int, within_ns: int, time_scale: int, ends_ns: int = 0) -> None:
         fine = (FINE_AGE_NS, MINUTE_AGE_NS)
         tier = sum(within_ns > age // time_scale for age in fine)  # always the same, so a verdict never depends on when
         self._ledger = ledger
         self._ring = ledger.rings[tier]
         self._within_ns = within_ns
+        self._ends_ns = ends_ns
         self.slice_ns = slice_ns
         self.reach_ns = min(self._ring.tier.reach_ns - within_ns, ring_of_slices(ledger, slice_ns).tier.reach_ns)
 
@@ -131,7 +139,8 @@ class FreshnessRule:
                 oldest -= min(gap.end_unix_nano, end) - gap.begin_unix_nano
         if self._ring.between(oldest, end - 1).good:
             return True
-        return False if oldest >= history and not _touches(gaps, begin, end) else None
+        is_known = oldest >= history and not _touches(gaps, begin, end)
+        return False if is_known and not _has_ended(self._ledger, end, self._ends_ns) else None
 
     def moved_by(self, at: int, gaps: Sequence[Interval]) -> tuple[int, int]:
         """Return the slices for which the event may be the last one."""
@@ -142,3 +151,12 @@ class FreshnessRule:
 
 def _touches(gaps: Sequence[Interval], begin: int, end: int) -> bool:
     return any(gap.begin_unix_nano < end and begin < gap.end_unix_nano for gap in gaps)
+
+
+def _has_ended(ledger: Ledger, end: int, ends_ns: int) -> bool:
+    """Tell whether nothing happened for so long before `end` that nothing is expected any more.
+
+    An event that comes late takes up the slices that it decides itself; those after it that did not count, because
+    everything seemed to have ended, stay so.
+    """
+    return ends_ns > 0 and not ledger.ring_for(ends_ns).between(end - ends_ns, end - 1).total

@@ -83,11 +83,47 @@ def time_to_detect(
     return needed / ratio * long_ns if ratio > needed else None
 
 
-def time_to_exhaustion(remaining: Fraction, burn: Fraction, period_ns: int) -> int | None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Growth:
+    """How a period gains events while it loses none: a rolling one until it is full, a calendar one until its end.
+
+    Args:
+        lasts_ns: For how long, nanoseconds.
+        rate: New events a nanosecond, as a share of those that the period holds.
+        renews: The period then begins anew, with a new budget.
+    """
+
+    lasts_ns: int
+    rate: Fraction
+    renews: bool
+
+
+def time_to_exhaustion(remaining: Fraction, burn: Fraction, period_ns: int, growth: Growth | None = None) -> int | None:
     """Return nanoseconds until the budget is gone at the current burn; None where it is not burning.
 
-    The formula is remaining budget share x period / burn; a budget already gone is exhausted in 0 ns.
+    The formula for a full period, in which as many events leave as come, is remaining budget share x period / burn; a
+    budget already gone is exhausted in 0 ns.
+
+    While the period still gains events its budget grows with them. Of N events the share s = 1 - remaining of the
+    budget is spent; after a time t there are N (1 + rate x t), which have spent s + burn x rate x t of what was the
+    budget of N. That is all of it once rate x t = remaining / (burn - 1), for a burn above 1. Otherwise the formula
+    above goes on from what is left when the period is full; a calendar period has a new budget then, which a burn
+    above 1 has spent at its first events and a lower one never spends.
+
+    Args:
+        remaining: Share of the budget that is left of the events that the period holds.
+        burn: The burn rate.
+        period_ns: Length of the period, nanoseconds.
+        growth: How the period gains events; None for a full one.
     """
     if burn <= 0:
         return None
-    return max(0, int(remaining * period_ns / burn))
+    if remaining <= 0 or growth is None or not growth.lasts_ns:
+        return max(0, int(remaining * period_ns / burn))
+    gained = growth.rate * growth.lasts_ns
+    if remaining <= gained * (burn - 1):
+        return int(remaining / (burn - 1) / growth.rate)
+    if growth.renews:
+        return growth.lasts_ns if burn > 1 else None
+    left = (remaining + gained * (1 - burn)) / (1 + gained)
+    return growth.lasts_ns + int(left * period_ns / burn)

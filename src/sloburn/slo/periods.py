@@ -45,6 +45,20 @@ def period_begin(period: Period, now_unix_nano: int) -> int:
     return _midnight(_first_day(period.unit, today), zone)
 
 
+def gains_for(period: Period, now_unix_nano: int, since_unix_nano: int) -> int:
+    """Return for how long a period gains events and loses none, nanoseconds.
+
+    Args:
+        period: A rolling one does until it is full, a calendar one until it ends.
+        now_unix_nano: The moment, nanoseconds since the epoch.
+        since_unix_nano: Since when events come, nanoseconds since the epoch.
+    """
+    if period.unit is None:
+        return max(0, since_unix_nano + period.length_ns - now_unix_nano)
+    next_begin = period_begin(period, period_begin(period, now_unix_nano) + LONGEST_NS[period.unit])
+    return next_begin - now_unix_nano
+
+
 def _first_day(unit: CalendarUnit, today: date) -> date:
     match unit:
         case CalendarUnit.DAY:

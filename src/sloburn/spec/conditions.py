@@ -6,7 +6,7 @@ from collections.abc import Callable
 from difflib import get_close_matches
 from enum import StrEnum
 
-from sloburn.slo.model import AllOf, AnyOf, Condition, Not
+from sloburn.slo.conditions import AllOf, AnyOf, Condition, Not
 from sloburn.spec.cursor import Cursor
 from sloburn.spec.matchers import (
     BODY,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from sloburn.slo.model import AnyOf, Counter, CounterIndicator, EventIndicator, MetricIndicator, Not
+from sloburn.slo.conditions import AnyOf, Not
+from sloburn.slo.model import Counter, CounterIndicator, EventIndicator, MetricIndicator
 from sloburn.spec.conditions import Subject, read_filter
 from sloburn.spec.cursor import Cursor
 from sloburn.spec.matchers import NOTHING

@@ -5,13 +5,11 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 
-from dateutil.rrule import rrulestr
-
 from sloburn.duration import DAY, MINUTE, SECOND
 from sloburn.slo.exclusions import Exclusion, Interval, OneOff
 from sloburn.spec.cursor import Cursor, Record
 from sloburn.spec.periods import read_timezone
-from sloburn.spec.recurrence import Recurring
+from sloburn.spec.recurrence import Recurring, parse_rule
 from sloburn.spec.values import read_duration, read_text
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -19,6 +17,7 @@ _LONGEST_NS = 7 * DAY
 # The budget of a period is kept in slices of so much: time that does not count is made of whole ones.
 _SLICE_MINUTES = 5
 _WHOLE = "whole 5 minutes, which the budget is kept in"
+_UNTIL = re.compile(r"\d{8}(T\d{6}Z?)?", re.IGNORECASE)  # without Z: what the clock of the exclusion shows
 _NEVER = OneOff(name="", interval=Interval(0, 0))
 
 
@@ -71,8 +70,12 @@ def _read_rule(record: Record, start: datetime) -> str:
     found = re.findall(r"BY(?:MINUTE|SECOND)=([0-9,]+)", text, re.IGNORECASE)
     if any(int(number) % _SLICE_MINUTES for numbers in found for number in numbers.split(",") if number):
         return at.refuse(f"found {at.found}; expected {_WHOLE}", "")
+    if (until := re.search("UNTIL=([^;]*)", text, re.IGNORECASE)) and not _UNTIL.fullmatch(until[1]):
+        return at.refuse(f"found {until[0]}; expected a moment in UTC, such as UNTIL=20261231T230000Z", "")
+    if until and re.search("COUNT=", text, re.IGNORECASE):
+        return at.refuse("found COUNT and UNTIL; expected one of them: a rule has one end (RFC 5545)", "")
     try:
-        rrulestr(text, dtstart=start)
+        parse_rule(text, start, "UTC")
     except (ValueError, TypeError, KeyError) as error:
         return at.refuse(f"found {at.found}: {error}; expected an RRULE (RFC 5545) such as FREQ=WEEKLY;BYDAY=SU", "")
     return text

@@ -82,13 +82,25 @@ def _stamp(file: Path) -> tuple[str, int, int, int]:
 
 def _find(paths: Sequence[Path], problems: list[Problem]) -> Iterator[Path]:
     for path in paths:
-        if not path.is_dir():
-            yield path
-            continue
-        files = sorted(file for file in path.iterdir() if file.suffix in SUFFIXES and not file.name.startswith("."))
-        if not files:
-            problems.append(_about(path, "the folder holds no *.yaml or *.yml file"))
-        yield from files
+        yield from _documents(path, problems) if _is_folder(path) else (path,)
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # inside of a folder that may not be read: reading it says why
+        return False
+
+
+def _documents(folder: Path, problems: list[Problem]) -> list[Path]:
+    try:
+        files = sorted(file for file in folder.iterdir() if file.suffix in SUFFIXES and not file.name.startswith("."))
+    except OSError as error:
+        problems.append(_about(folder, f"the folder cannot be read: {error.strerror}"))
+        return []
+    if not files:
+        problems.append(_about(folder, "the folder holds no *.yaml or *.yml file"))
+    return files
 
 
 def _once(files: Iterable[Path]) -> Iterator[Path]:

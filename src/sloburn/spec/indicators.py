@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from fractions import Fraction
 
-from sloburn.slo.model import Condition, EventIndicator, LogIndicator, MetricIndicator, Not, Snap, SpanIndicator
+from sloburn.slo.conditions import Condition, Not
+from sloburn.slo.model import EventIndicator, LogIndicator, MetricIndicator, Snap, SpanIndicator
 from sloburn.spec.conditions import Subject, read_condition, read_filter
 from sloburn.spec.counters import read_counters
 from sloburn.spec.cursor import Cursor, Record, listed

@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sloburn.slo.model import AllOf, Condition, Match, Not, Op, Scalar, Source
+from sloburn.slo.conditions import AllOf, Condition, Match, Not, Op, Scalar, Source
 from sloburn.spec.cursor import Cursor, did_you_mean, listed
 from sloburn.spec.values import read_boolean, read_choice, read_duration, read_number, read_scalar, read_text
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sloburn.slo.model import AllOf, AnyOf, Condition, Match, Not, Op, Source
+from sloburn.slo.conditions import AllOf, AnyOf, Condition, Match, Not, Op, Source
 from sloburn.spec.cursor import Cursor, did_you_mean, listed
 from sloburn.spec.matchers import NOTHING, ORDER, all_of
 

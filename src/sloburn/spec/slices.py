@@ -9,8 +9,8 @@ from typing import cast
 import yaml
 
 from sloburn.duration import MINUTE, format_duration
+from sloburn.slo.conditions import AnyOf
 from sloburn.slo.model import (
-    AnyOf,
     EventIndicator,
     FreshnessIndicator,
     LogIndicator,

@@ -8,7 +8,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 from sloburn.duration import SECOND, parse_duration
-from sloburn.slo.model import Scalar
+from sloburn.slo.conditions import Scalar
 from sloburn.spec.cursor import Cursor, did_you_mean, listed
 
 LONGEST_NAME = 63  # a Kubernetes name and a DNS label end there too

@@ -12,6 +12,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 
 from sloburn.errors import ConfigError
 from sloburn.sdk.config import Sampling
+from sloburn.sdk.event_record import EventRecord
 from sloburn.sdk.handle import Telemetry
 from sloburn.sdk.ids import IDS
 from sloburn.sdk.init import init_telemetry, running_telemetry
@@ -22,6 +23,7 @@ from sloburn.sdk.providers import drop
 from sloburn.testing.records import Attributes, CapturedLog, CapturedMetric, CapturedSpan, matches
 
 Found = TypeVar("Found")
+LogRecord = ReadableLogRecord | EventRecord
 
 _LEVELS = {"WARN": "warning", "FATAL": "critical"}
 
@@ -38,13 +40,13 @@ class Capture:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._spans: list[ReadableSpan] = []
-        self._logs: list[ReadableLogRecord] = []
+        self._logs: list[LogRecord] = []
 
     def take_span(self, span: ReadableSpan) -> None:
         """Keep a span that has ended."""
         self._spans.append(span)
 
-    def take_log(self, record: ReadableLogRecord) -> None:
+    def take_log(self, record: LogRecord) -> None:
         """Keep a log record."""
         self._logs.append(record)
 
@@ -219,7 +221,7 @@ def _captured_span(span: ReadableSpan, ticks: dict[int, int]) -> CapturedSpan:
     )
 
 
-def _captured_log(record: ReadableLogRecord, ticks: dict[int, int]) -> CapturedLog:
+def _captured_log(record: LogRecord, ticks: dict[int, int]) -> CapturedLog:
     log, scope = record.log_record, record.instrumentation_scope
     level = log.severity_text or ""
     return CapturedLog(
@@ -233,7 +235,7 @@ def _captured_log(record: ReadableLogRecord, ticks: dict[int, int]) -> CapturedL
     )
 
 
-def _time_of(record: ReadableLogRecord) -> int:
+def _time_of(record: LogRecord) -> int:
     return record.log_record.timestamp or record.log_record.observed_timestamp or 0
 
 

@@ -205,16 +205,16 @@ def test_hopeless_files_say_why(tmp_path: Path, content: bytes, reason: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("further", "reason"),
+    ("further", "code", "reason"),
     [
-        (["missing.json"], "missing.json: cannot be read: No such file or directory"),
-        (["--at", "yesterday"], "--at: found 'yesterday'; expected a time like 2026-11-21T14:05:00Z"),
-        (["--at", "2026-11-21T13:00:00Z"], "is before the recording begins"),
-        (["--time-scale", "0"], "--time-scale: found 0; expected a whole number from 1 to 3600"),
+        (["missing.json"], 1, "missing.json: cannot be read: No such file or directory"),
+        (["--at", "yesterday"], 2, "--at: found 'yesterday'; expected a time like 2026-11-21T14:05:00Z"),
+        (["--at", "2026-11-21T13:00:00Z"], 1, "is before the recording begins"),
+        (["--time-scale", "0"], 2, "--time-scale: found 0; expected a whole number from 1 to 3600"),
     ],
 )
-def test_wrong_calls_say_what_was_expected(further: list[str], reason: str) -> None:
-    """What is wrong with a call is said in a sentence, with status 1."""
+def test_wrong_calls_say_what_was_expected(further: list[str], code: int, reason: str) -> None:
+    """What is wrong is said in a sentence: with status 2 where it is the call, with 1 where it is what it names."""
     status, out, err = run(HERE / "protobuf", *further)
-    assert (status, out) == (1, "")
+    assert (status, out) == (code, "")
     assert reason in err

@@ -1,0 +1,46 @@
+"""``sloburn sampling``: SLO documents to tail-sampling policies of the Collector."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from sloburn.errors import ConfigError
+from sloburn.rules.sampling import compile_sampling, read_sampler, sampling_text
+from sloburn.spec import load_slos
+
+
+def run(given: argparse.Namespace) -> int:
+    """Compile, and write the part of a configuration to a file or to standard output.
+
+    Returns:
+        1 where an SLO was refused, unless `--partial` asks for the others.
+
+    Raises:
+        ConfigError: The Collector's configuration is not understood, or the file cannot be written.
+        SpecError: An SLO document is wrong.
+    """
+    sampler = read_sampler(Path(given.collector))
+    kept = compile_sampling(load_slos([Path(path) for path in given.paths]), sampler)
+    for name, text in (*kept.refused, *kept.notes):
+        print(f"{name}: {text}", file=sys.stderr)
+    if kept.refused and not given.partial:
+        count = len(kept.refused)
+        print(
+            f"nothing written: {count} SLO{'s' if count > 1 else ''} refused; --partial leaves them out",
+            file=sys.stderr,
+        )
+        return 1
+    _write(given.output, sampling_text(kept, sampler))
+    return 0
+
+
+def _write(output: str | None, text: str) -> None:
+    if output in (None, "-"):
+        print(text, end="")
+        return
+    try:
+        Path(str(output)).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"--output {output}: cannot be written: {error.strerror}") from error
