@@ -14,7 +14,8 @@ import yaml
 
 from sloburn.duration import MILLISECOND, SECOND, parse_duration
 from sloburn.server.config import ProcessorConfig, load_config
-from sloburn.slo.model import Condition, Match, MetricIndicator, Not, Op, Slo, Source, SpanIndicator
+from sloburn.slo.conditions import Condition, Match, Not, Op, Source
+from sloburn.slo.model import MetricIndicator, Slo, SpanIndicator
 from sloburn.spec import load_slos
 
 ROOT = Path(__file__).parent.parent
@@ -239,10 +240,11 @@ def test_slis_come_before_sampling(collector: dict[str, Any]) -> None:
 
 
 def test_redaction_comes_before_every_export(collector: dict[str, Any]) -> None:
-    """Whatever comes from outside is redacted in the pipeline that takes it."""
-    outer = [line["processors"] for line in pipelines(collector).values() if "otlp" in line["receivers"]]
+    """Whatever comes from outside is redacted in the pipeline that takes it, names and messages too."""
+    outer = {name: line["processors"] for name, line in pipelines(collector).items() if "otlp" in line["receivers"]}
+    with_names = ["memory_limiter", "transform/expose", "redaction", "transform/restore"]
 
-    assert [processors[:2] for processors in outer] == [["memory_limiter", "redaction"]] * 3
+    assert outer == {"traces/in": with_names, "metrics/in": ["memory_limiter", "redaction"], "logs/in": with_names}
 
 
 @pytest.mark.parametrize(
@@ -278,9 +280,17 @@ def test_keys_that_are_masked(collector: dict[str, Any], key: str, *, masked: bo
 )
 def test_values_that_are_masked(collector: dict[str, Any], value: str, *, masked: bool) -> None:
     """Credentials and card numbers are masked wherever they stand; ids and times are not."""
-    patterns = collector["processors"]["redaction"]["blocked_values"]
+    patterns = [text.replace(r"\z", r"\Z") for text in collector["processors"]["redaction"]["blocked_values"]]
 
     assert any(re.search(pattern, value) for pattern in patterns) is masked
+
+
+def test_patterns_begin_with_letters(collector: dict[str, Any]) -> None:
+    """Each pattern begins with plain letters or is anchored: any other costs each text a hundred times as much."""
+    redaction = collector["processors"]["redaction"]
+    patterns = [*redaction["blocked_values"], *redaction["blocked_key_patterns"]]
+
+    assert [text for text in patterns if not re.match(r"""\^|\\[?[(]|[\w :/="',-]""", text)] == []
 
 
 def test_what_is_not_looked_at_is_no_secret(collector: dict[str, Any]) -> None:
@@ -316,6 +326,13 @@ def test_traces_that_break_a_promise_are_kept(collector: dict[str, Any], slos: t
 
     assert policies["status_code"]["status_code"] == {"status_codes": ["ERROR"]}
     assert Fraction(policies["latency"]["latency"]["threshold_ms"], 1000) <= min(thresholds(slos))
+
+
+def test_no_policy_drops(collector: dict[str, Any]) -> None:
+    """A policy that drops wins over all others, and a failed trace with one health check in it would be lost."""
+    policies = collector["processors"]["tail_sampling"]["policies"]
+
+    assert [policy["name"] for policy in policies if policy["type"] == "drop"] == []
 
 
 def test_sampler_remembers_longer_than_it_waits(collector: dict[str, Any]) -> None:

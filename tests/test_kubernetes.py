@@ -37,6 +37,9 @@ CONTAINERS = {
 COLLECTORS = [name for name in CONTAINERS if name.endswith("/otelcol")]
 
 
+WRITTEN = Path("/settings/sampling.yaml")  # by the pod itself, from the SLO documents
+
+
 def config_maps() -> dict[str, dict[str, Path]]:
     """Return the files of each generated ConfigMap, by their name in it."""
     generators = KUSTOMIZATION["configMapGenerator"]
@@ -55,7 +58,8 @@ def configuration(name: str) -> tuple[Json, str]:
     spec, container = CONTAINERS[name]
     volumes = {volume["name"]: volume for volume in spec["template"]["spec"]["volumes"]}
     files = config_maps()[volumes["config"]["configMap"]["name"]]
-    texts = [files[Path(argument.partition("=")[2]).name].read_text() for argument in container["args"]]
+    named = [Path(argument.partition("=")[2]) for argument in container["args"]]
+    texts = [files[path.name].read_text() for path in named if path != WRITTEN]
     document: Json = {}
     for text in texts:
         document = merged(document, yaml.safe_load(text))
@@ -85,7 +89,7 @@ def test_merged_configurations_are_whole(name: str) -> None:
             assert set(pipeline[part]) <= known, line
         assert pipeline["processors"][0] == "memory_limiter"
     assert set(document["service"]["extensions"]) <= set(document["extensions"])
-    queues = [it["sending_queue"]["storage"] for it in document["exporters"].values() if "sending_queue" in it]
+    queues = [document["exporters"][name]["sending_queue"]["storage"] for name in _last(document) & _queued(document)]
     assert set(queues) <= set(document["service"]["extensions"])
     assert "0.0.0.0" not in text
 
@@ -109,25 +113,101 @@ def test_settings_are_read(name: str) -> None:
     assert given - set(re.findall(r"\$\{env:(\w+)", text)) == {"POD_IP", "GOMEMLIMIT"}
 
 
-def test_fronts_redact_as_everybody() -> None:
-    """The front's redaction is that of otel-collector.yaml: no way in is laxer than another."""
-    front = yaml.safe_load((FOLDER / "front.yaml").read_text())["processors"]
-    ours = yaml.safe_load((ROOT / "otel-collector.yaml").read_text())["processors"]
+WAYS_IN = ("traces/in", "metrics/in", "logs/in")
 
-    assert {name: front[name] for name in front} == {name: ours[name] for name in front}
-    assert {"memory_limiter", "redaction"} <= set(front)
+
+@pytest.mark.parametrize("name", COLLECTORS)
+def test_every_way_in_redacts_as_everywhere(name: str) -> None:
+    """No way in is laxer than otel-collector.yaml's: the same processors in the same order, with the same settings."""
+    base = yaml.safe_load((ROOT / "otel-collector.yaml").read_text())
+    document, _ = configuration(name)
+    for line in WAYS_IN:
+        wanted = base["service"]["pipelines"][line]["processors"]
+        found = document["service"]["pipelines"][line]["processors"]
+        assert found == wanted, line
+        assert [document["processors"][it] for it in found] == [base["processors"][it] for it in wanted]
+
+
+@pytest.mark.parametrize("name", COLLECTORS)
+def test_logs_are_fit_for_loki(name: str) -> None:
+    """Whatever sends logs to Loki makes them fit first: it refuses some of them for good otherwise."""
+    document, _ = configuration(name)
+    lines = document["service"]["pipelines"].values()
+
+    assert all("transform/loki" in line["processors"] for line in lines if "otlp_http/loki" in line["exporters"])
+
+
+@pytest.mark.parametrize("name", COLLECTORS)
+def test_who_has_no_processor_tells_none(name: str) -> None:
+    """Only where sloburn is beside it does a Collector push to it, telemetry and what it loses itself alike."""
+    document, _ = configuration(name)
+    used = {exporter for line in document["service"]["pipelines"].values() for exporter in line["exporters"]}
+    pushes = [reader for reader in document["service"]["telemetry"]["metrics"]["readers"] if "periodic" in reader]
+    beside = f"{name.partition('/')[0]}/sloburn" in CONTAINERS
+
+    assert ("otlp_http/sloburn" in used) is bool(pushes) is beside
+
+
+@pytest.mark.parametrize("name", COLLECTORS)
+def test_addresses_are_given(name: str) -> None:
+    """What a pod sends to has an address of the cluster: loopback is where only a shard's sloburn is."""
+    document, _ = configuration(name)
+    given = {it["name"] for it in CONTAINERS[name][1]["env"]}
+    lines = document["service"]["pipelines"].items()
+    busy = {
+        exporter
+        for line, it in lines
+        if not line.startswith("logs") or name != "sampler/otelcol"
+        for exporter in it["exporters"]
+    }
+    wanted = {
+        "otlp_grpc/jaeger": "JAEGER_OTLP_ENDPOINT",
+        "otlp_http/loki": "LOKI_OTLP_ENDPOINT",
+        "load_balancing/gateways": "GATEWAYS",
+        "load_balancing/shards": "SHARDS",
+    }
+
+    assert {wanted[exporter] for exporter in busy & set(wanted)} <= given
+
+
+@pytest.mark.parametrize("name", COLLECTORS)
+def test_queues_have_room(name: str) -> None:
+    """A volume holds all queues of its pod twice: compaction writes the file anew beside the old one."""
+    document, _ = configuration(name)
+    signals = {"traces", "metrics", "logs"}
+    total = 0
+    for exporter, it in document["exporters"].items():
+        lines = document["service"]["pipelines"].items()
+        used = {line.partition("/")[0] for line, pipeline in lines if exporter in pipeline["exporters"]} & signals
+        total += len(used) * it.get("sending_queue", {}).get("queue_size", 0)
+    (claim,) = [it for it in CONTAINERS[name][0]["volumeClaimTemplates"] if it["metadata"]["name"] == "queue"]
+    room = int(claim["spec"]["resources"]["requests"]["storage"].removesuffix("Gi")) * 2**30
+
+    assert 2 * total <= room
+    stores = {key: it for key, it in document["extensions"].items() if key.startswith("file_storage")}
+    assert all("compaction" in stores[key] for key in stores if key in document["service"]["extensions"])
 
 
 def test_each_hop_keeps_its_promise() -> None:
     """Services go to a shard as a whole, traces to a sampler as a whole, and only shards count."""
     front, shard, sampler = (configuration(f"{name}/otelcol")[0] for name in ("front", "shard", "sampler"))
-    routed = {it["routing_key"] for name, it in front["exporters"].items() if name.startswith("load_balancing")}
 
-    assert routed == {"service"}
     assert shard["exporters"]["load_balancing/gateways"]["routing_key"] == "traceID"
+    assert {front["exporters"][it]["routing_key"] for it in _last(front)} == {"service"}
     told = [name for name, it in (("front", front), ("shard", shard), ("sampler", sampler)) if _tells_sloburn(it)]
     assert told == ["shard"]
+    assert "otlp_http/sloburn" in shard["service"]["pipelines"]["logs/in"]["exporters"]
     assert sampler["service"]["pipelines"]["traces/sampled"]["exporters"] == ["otlp_grpc/jaeger"]
+
+
+def _queued(document: Json) -> set[str]:
+    return {name for name, it in document["exporters"].items() if "sending_queue" in it}
+
+
+def _last(document: Json) -> set[str]:
+    """Return what telemetry leaves by: everything else hands it to another pipeline."""
+    exits = {it for line in document["service"]["pipelines"].values() for it in line["exporters"]}
+    return exits - set(document["connectors"])
 
 
 def _tells_sloburn(document: Json) -> bool:
@@ -163,7 +243,8 @@ def test_sets_fit_together(name: str) -> None:
     pod = spec["template"]["spec"]
     volumes = {volume["name"] for volume in pod["volumes"]}
     claims = {claim["metadata"]["name"] for claim in spec["volumeClaimTemplates"]}
-    mounted = {mount["name"] for container in pod["containers"] for mount in container["volumeMounts"]}
+    everything = [*pod["containers"], *pod.get("initContainers", [])]
+    mounted = {mount["name"] for container in everything for mount in container["volumeMounts"]}
     ports = {port["name"] for container in pod["containers"] for port in container["ports"]}
     services = [it for it in of_kind("Service").values() if it["spec"]["selector"] == labels]
 
@@ -175,6 +256,23 @@ def test_sets_fit_together(name: str) -> None:
     assert mounted == volumes | claims
     assert spec["serviceName"] in {it["metadata"]["name"] for it in services}
     assert {port["targetPort"] for it in services for port in it["spec"]["ports"]} <= ports
+
+
+def test_samplers_know_the_promises() -> None:
+    """Before a sampler starts, policies are written from the SLO documents of the shards to where it reads them."""
+    pod = SETS["sampler"]["spec"]["template"]["spec"]
+    (writer,), (reader,) = pod["initContainers"], pod["containers"]
+    collector, target, slos = (argument.rpartition("=")[2] for argument in writer["args"])
+    places = {mount["name"]: mount["mountPath"] for mount in writer["volumeMounts"]}
+    volumes = {volume["name"]: volume for volume in pod["volumes"]}
+
+    assert Path(target) == WRITTEN
+    assert [f"--config={it}" for it in (collector, target)] == reader["args"][:2]
+    assert {"name": "settings", "mountPath": str(WRITTEN.parent), "readOnly": True} in reader["volumeMounts"]
+    assert volumes["slos"]["configMap"] == {"name": "slos"}
+    assert Path(slos).parent == Path(places["slos"])
+    assert Path(slos).name in config_maps()["slos"]
+    assert writer["securityContext"] == reader["securityContext"]
 
 
 def test_addresses_are_services() -> None:
@@ -196,11 +294,14 @@ def test_accounts_may_look_and_no_more() -> None:
 
 
 def test_monitors_scrape_what_is_there() -> None:
-    """The operator's monitors select a service of these manifests and ports that it has; counters keep their labels."""
-    monitor = yaml.safe_load((FOLDER / "monitors.yaml").read_text())["spec"]
-    wanted = monitor["selector"]["matchLabels"]
-    (service,) = [it for it in of_kind("Service").values() if it["metadata"].get("labels") == wanted]
-    endpoints = {it["port"]: it for it in monitor["endpoints"]}
+    """The operator's monitors select a service of each tier and ports that it has; counters keep their labels."""
+    monitors = {it["metadata"]["name"]: it["spec"] for it in yaml.safe_load_all((FOLDER / "monitors.yaml").read_text())}
+    for monitor in monitors.values():
+        wanted = monitor["selector"]["matchLabels"]
+        (service,) = [it for it in of_kind("Service").values() if it["metadata"].get("labels") == wanted]
+        assert {it["port"] for it in monitor["endpoints"]} <= {port["name"] for port in service["spec"]["ports"]}
+    endpoints = {it["port"]: it for it in monitors["shards"]["endpoints"]}
 
-    assert set(endpoints) <= {port["name"] for port in service["spec"]["ports"]}
+    assert {it["selector"]["matchLabels"]["app.kubernetes.io/name"] for it in monitors.values()} == set(SETS)
+    assert all("self-metrics" in {it["port"] for it in monitor["endpoints"]} for monitor in monitors.values())
     assert endpoints["sloburn"]["honorLabels"] is endpoints["telemetry"]["honorLabels"] is True

@@ -7,14 +7,17 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from time import monotonic
 
 from collector.stack.build import build_missing
 from collector.stack.debian import fetch_missing
 from collector.stack.lifecycle import Stack
+from collector.stack.lock import locked
 from collector.stack.places import CACHE_VARIABLE, DATA_VARIABLE, ROOT, StackError, cache_folder, data_folder
 from collector.stack.ports import PREFIX, choose_ports, free_ports
+from collector.stack.prepare import check_promises
 from collector.stack.state import State
 
 _EPILOG = f"""\
@@ -30,12 +33,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line says; 1 when something is in the way."""
     given = _parser().parse_args(arguments)
     try:
-        return int(_COMMANDS[given.command](given))
+        with _alone() if given.command in _CHANGING else nullcontext():
+            return int(_COMMANDS[given.command](given))
     except StackError as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
+
+
+def _alone() -> AbstractContextManager[None]:
+    return locked(data_folder(), "another command works on this stack", _say)
 
 
 def _build(_given: argparse.Namespace) -> int:
@@ -49,9 +57,10 @@ def _build(_given: argparse.Namespace) -> int:
 
 
 def _up(given: argparse.Namespace) -> int:
+    slos = [str(Path(path).absolute()) for path in given.slos or [_SLOS]]
+    check_promises(slos)
     _build(given)
     began, stack = monotonic(), Stack(data_folder(), _say)
-    slos = [str(Path(path).absolute()) for path in given.slos or [_SLOS]]
     options = [str(Path(path).absolute()) for path in given.option or []]
     notes = stack.up(free_ports() if given.free_ports else choose_ports(os.environ), slos, options)
     _show(stack)
@@ -129,6 +138,7 @@ def _say(line: str) -> None:
 
 
 _COMMANDS = {"build": _build, "up": _up, "status": _status, "down": _down, "start": _one, "stop": _one, "kill": _one}
+_CHANGING = ("up", "down", "start", "stop", "kill")
 
 if __name__ == "__main__":
     sys.exit(main())

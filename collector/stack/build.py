@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import platform
 import shutil
 import subprocess
 import tempfile
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic
 
+from collector.stack import golang
+from collector.stack.golang import Say
+from collector.stack.lock import locked
 from collector.stack.places import StackError, cache_folder
 from collector.stack.programs import BUILDER, GO_PROGRAMS, GoProgram
 
-Say = Callable[[str], None]
-
 _FLAGS = ("-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags=-s -w")
-_HEARTBEAT_SECONDS = 30.0
-_TAIL_LINES = 15
 _FORGET_SECONDS = 30 * 86_400
 _PINS = ("go.mod", "go.sum", "manifest.yaml")
-_OLDEST_GO = "1.21, the first that fetches the newer one which the modules ask for"
 
 
 def binary(program: GoProgram) -> Path:
@@ -59,14 +54,18 @@ def build_missing(say: Say) -> list[str]:
         Names of what was built.
 
     Raises:
-        StackError: There is no Go, or a build fails.
+        StackError: There is no Go, too little room on the disk, or a build fails.
     """
     if not any(_missing()):
         return []
-    with _locked(say):
+    with locked(cache_folder(), "another build is running", say):  # whoever waited finds its work done
         missing = list(_missing())
+        golang.check_room(len(missing))
         for count, program in enumerate(missing, 1):
+            if program.is_large and count > 1:  # first is only one that goes on where it was interrupted
+                golang.forget()  # what it shares with the others is less than the room that they take
             _build(program, say, f"{count}/{len(missing)} {program.name}")
+        golang.forget()
     return [program.name for program in missing]
 
 
@@ -83,9 +82,9 @@ def _build(program: GoProgram, say: Say, title: str) -> None:
         folder = _generate(Path(scratch)) if _is_generated(program) else program.folder
         part = target.with_name(f"{target.name}.part{os.getpid()}")
         tags = [f"-tags={program.tags}"] if program.tags else []
-        command = [_go(), "build", "-v", *_FLAGS, *tags, "-o", str(part), program.package]
+        arguments = ["build", "-v", *_FLAGS, *tags, "-o", str(part), program.package]
         try:
-            _run(command, folder, Progress(say, title))
+            golang.build(arguments, folder, say, title)
             part.rename(target)  # a build that was interrupted is none
         finally:
             part.unlink(missing_ok=True)
@@ -110,66 +109,6 @@ def _generate(scratch: Path) -> Path:
     return folder
 
 
-class Progress:
-    """Says now and then how far a build is."""
-
-    def __init__(self, say: Say, title: str) -> None:
-        self._say = say
-        self._title = title
-        self._began = self._said = monotonic()
-        self._downloads = self._packages = 0
-
-    def note(self, line: str) -> None:
-        """Take a line that Go printed."""
-        if line.startswith("go: downloading"):
-            self._downloads += 1
-        elif not line.startswith("go:"):
-            self._packages += 1
-
-    def beat(self) -> None:
-        """Speak, if it is time."""
-        if monotonic() - self._said >= _HEARTBEAT_SECONDS:
-            self._said = monotonic()
-            text = f"{self._downloads} modules fetched, {self._packages} packages compiled"
-            self._say(f"{self._title}: {text}, {self._said - self._began:.0f} s")
-
-
-def _run(command: list[str], folder: Path, progress: Progress) -> None:
-    environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "", "GOWORK": "off"}
-    environment.setdefault("GOTOOLCHAIN", "auto")
-    process = subprocess.Popen(
-        command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    )
-    tail: list[str] = []
-
-    def read() -> None:
-        for line in process.stderr or ():
-            tail[: max(0, len(tail) + 1 - _TAIL_LINES)] = []
-            tail.append(line.rstrip())
-            progress.note(line)
-
-    reader = threading.Thread(target=read, daemon=True)
-    reader.start()
-    try:
-        while reader.is_alive():
-            reader.join(1.0)
-            progress.beat()
-    except BaseException:
-        process.terminate()
-        raise
-    finally:
-        process.wait()
-    if process.returncode:
-        raise StackError(f"{' '.join(command[:2])} in {folder} failed:\n" + "\n".join(tail))
-
-
-def _go() -> str:
-    found = shutil.which("go")
-    if found is None:
-        raise StackError(f"building needs Go on the PATH (https://go.dev/doc/install), at least {_OLDEST_GO}")
-    return found
-
-
 def _is_generated(program: GoProgram) -> bool:
     return program.package == "."
 
@@ -183,16 +122,3 @@ def _forget_older(current: Path) -> None:
     for folder in current.parent.iterdir():
         if folder != current and folder.stat().st_mtime < current.stat().st_mtime - _FORGET_SECONDS:
             shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextmanager
-def _locked(say: Say) -> Iterator[None]:
-    """Let one build run at a time; whoever waited finds its work done."""
-    cache_folder().mkdir(parents=True, exist_ok=True)
-    with (cache_folder() / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say("another build is running: waiting for it ...")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

@@ -10,14 +10,20 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
-from collector.stack.build import Say
+from collector.stack.golang import Say
 from collector.stack.places import cache_folder
 from collector.stack.programs import DEBIAN_PROGRAMS, DebianProgram
 
+# Another program may hold apt's locks, and a mirror may be away: what failed is tried again.
+PAUSES_SECONDS = (5.0, 20.0, 60.0, 120.0)
 _PATIENCE_SECONDS = 300
-_ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"}
+# Debian starts a server of its own after its installation unless the runlevel is 1.
+_ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C", "RUNLEVEL": "1"}
+_APT = ("-qq", "-o", "DPkg::Lock::Timeout=120", "-o", "Acquire::Retries=3")
 
 
 def find(program: DebianProgram) -> Path | None:
@@ -41,31 +47,48 @@ def fetch_missing(say: Say) -> list[str]:
     Returns:
         What a person has to do for the rest; the stack works without it.
     """
-    missing = [program for program in DEBIAN_PROGRAMS if find(program) is None]
+    missing = _missing()
     if not missing:
         return []
     if shutil.which("apt-get") is None:
         return [f"{program.name} is not on the PATH, and this is no Debian to fetch it from" for program in missing]
-    if os.geteuid() == 0:
-        _call(["apt-get", "update", "-qq"])
-    for program in missing:
+    reason = _fetch(missing, say)
+    for pause in PAUSES_SECONDS:
+        if not (missing := _missing()) or os.geteuid() != 0:  # only root can do more than was done
+            break
+        say(f"fetching from Debian failed, trying again in {pause:.0f} s: {reason}")
+        time.sleep(pause)
+        reason = _fetch(missing, say)
+    return [f"{_advice(program)}: {reason}" for program in _missing()]
+
+
+def _missing() -> list[DebianProgram]:
+    return [program for program in DEBIAN_PROGRAMS if find(program) is None]
+
+
+def _fetch(programs: Sequence[DebianProgram], say: Say) -> str:
+    """Fetch or install programs, and return the last complaint."""
+    reason = _call(["apt-get", "update", *_APT]) if os.geteuid() == 0 else ""
+    for program in programs:
         say(f"{program.package}: fetching from Debian ...")
-        _install(program) if program.service else _unpack(program)
-    return [_advice(program) for program in missing if find(program) is None]
+        reason = (_install(program) if program.service else _unpack(program)) or reason
+    return reason or "apt-get had nothing to complain about"
 
 
-def _install(program: DebianProgram) -> None:
-    if os.geteuid() == 0:
-        _call(["apt-get", "install", "-y", "-qq", "--no-install-recommends", program.package])
+def _install(program: DebianProgram) -> str:
+    if os.geteuid() != 0:
+        return "only root may install"
+    return _call(["apt-get", "install", "-y", *_APT, "--no-install-recommends", program.package])
 
 
-def _unpack(program: DebianProgram) -> None:
+def _unpack(program: DebianProgram) -> str:
     with tempfile.TemporaryDirectory(prefix="sloburn-debian-") as scratch:
         Path(scratch).chmod(0o755)  # apt reads as its own user
-        _call(["apt-get", "download", "-qq", program.package], Path(scratch))
+        reason = _call(["apt-get", "download", *_APT, program.package], Path(scratch))
         for package in Path(scratch).glob("*.deb"):
             _folder(program).mkdir(parents=True, exist_ok=True)
-            _call(["dpkg-deb", "-x", str(package), str(_folder(program))])
+            reason = _call(["dpkg-deb", "-x", str(package), str(_folder(program))])
+        return reason
 
 
 def _advice(program: DebianProgram) -> str:
@@ -89,12 +112,13 @@ def _folder(program: DebianProgram) -> Path:
     return cache_folder() / "debian" / program.package
 
 
-def _call(command: list[str], folder: Path | None = None) -> None:
-    """Run it; whether it helped shows in what is there afterwards."""
+def _call(command: list[str], folder: Path | None = None) -> str:
+    """Run it and return its last complaint; whether it helped shows in what is there afterwards."""
     environment = {**os.environ, **_ENVIRONMENT}
     try:
-        subprocess.run(
-            command, cwd=folder, env=environment, capture_output=True, timeout=_PATIENCE_SECONDS, check=False
+        done = subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, text=True, timeout=_PATIENCE_SECONDS, check=False
         )
-    except (OSError, subprocess.TimeoutExpired):
-        return
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return str(error)
+    return (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1] if done.returncode else ""

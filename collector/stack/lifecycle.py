@@ -10,19 +10,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
-from urllib.request import ProxyHandler, build_opener
+from urllib.request import ProxyHandler, Request, build_opener
 
 from collector.stack import state as states
 from collector.stack.database import database_user
+from collector.stack.marks import mark
 from collector.stack.places import StackError
-from collector.stack.ports import Ports, taken
+from collector.stack.ports import USUAL, Ports, taken
 from collector.stack.prepare import prepare, working_folder
-from collector.stack.processes import start, stop
-from collector.stack.services import Service, services
+from collector.stack.processes import last_run, start, stop
+from collector.stack.services import Service, sampling_file, services, url
 from collector.stack.state import State, process_environment
 
-READY_SECONDS = 120.0
-STOP_SECONDS = 30.0
+READY_SECONDS = 240.0
+STOP_SECONDS = 60.0  # Jaeger writes what it has taken, each span by itself
 TAIL_LINES = 20
 _POLL_SECONDS = 0.1
 _ANSWER_SECONDS = 5.0
@@ -91,13 +92,17 @@ class Stack:
         now = replace(running, slos=tuple(slos), options=tuple(options))
         planned = [service for service in self._services(now) if service.command]
         missing = [service for service in planned if service.name not in now.alive()]
-        clashes = taken(now.ports, [port for service in missing for port in service.ports])
-        if clashes:
+        needed = [port for service in missing for port in service.ports]
+        if clashes := taken(now.ports, needed, states.ports_of_others(self.data)):
             raise StackError("\n".join(clashes))
         (self.data / "logs").mkdir(parents=True, exist_ok=True)
-        notes = [*prepare(self.data, now.ports, planned, slos), *_unchanged(running, now)]
+        sampled = self._sampled()
+        notes = prepare(self.data, now.ports, planned, slos)
         states.save(self.data, now)
-        self.start(*(service.name for service in missing))
+        self._stop_outdated(running, now, sampled)
+        self.start(*(service.name for service in planned))
+        if "prometheus" in running.alive():
+            notes += _read_anew(url(now.ports, "prometheus", "/-/reload"))
         return notes
 
     def start(self, *names: str) -> None:
@@ -142,16 +147,30 @@ class Stack:
         Returns:
             Names of what was stopped.
         """
-        now = self.state
+        stopped = self._stop_known()
+        left = states.running_in(self.data)  # of more than one start
+        stop(tuple(left.values()), STOP_SECONDS)
+        states.remove(self.data)
+        return [*stopped, *left]
+
+    def _stop_known(self) -> list[str]:
+        try:
+            now = self.state
+        except StackError as error:
+            self._say(str(error))
+            now = State(ports=USUAL, running=states.running_in(self.data))  # ports do not matter to who is stopped
+            states.save(self.data, now)
         if now is None:
             return []
-        order = [service.name for service in self._services(now) if service.name in now.alive()]
+        alive = now.alive()
+        running = [service for service in self._services(now) if service.name in alive]
+        order = [service.name for service in running]
         first = [name for name in order if name == "otelcol"]
-        last = [name for name in order if self.service(name).database]
-        for group in (first, [name for name in order if name not in (*first, *last)], last):
+        last = [service.name for service in running if service.database]
+        unknown = [name for name in alive if name not in order]
+        for group in (first, [name for name in order if name not in (*first, *last)] + unknown, last):
             self.stop(*group)
-        states.remove(self.data)
-        return order
+        return [*order, *unknown]
 
     def standings(self) -> list[Standing]:
         """Return how every server stands."""
@@ -182,12 +201,8 @@ class Stack:
         return self.data / "logs" / f"{name}.log"
 
     def log_tail(self, name: str, lines: int = TAIL_LINES) -> str:
-        """Return the end of a server's log."""
-        try:
-            text = self.log(name).read_text(encoding="utf-8", errors="replace")
-        except OSError:
-            return ""
-        return "\n".join(text.splitlines()[-lines:])
+        """Return the end of a server's log, of what it wrote since it was started last."""
+        return "\n".join(last_run(self.log(name))[-lines:])
 
     def _launch(self, service: Service) -> None:
         working_folder(self.data, service).mkdir(parents=True, exist_ok=True)
@@ -195,7 +210,7 @@ class Stack:
             service.command,
             log=self.log(service.name),
             folder=working_folder(self.data, service),
-            environment={**process_environment(), **service.environment},
+            environment={**process_environment(), **service.environment, **mark(service.name, self.data)},
             user=database_user() if service.database else None,
         )
         states.save(self.data, self._known().with_process(service.name, identity))
@@ -207,6 +222,21 @@ class Stack:
         what = f"is not ready after {READY_SECONDS:.0f} s" if identity.is_alive() else "ended by itself"
         raise StackError(f"{service.name} {what}; {self.log(service.name)} ends with:\n{self.log_tail(service.name)}")
 
+    def _stop_outdated(self, before: State, now: State, sampled: str) -> None:
+        """Stop what has to be started anew: its settings changed. Prometheus reads its own while it runs."""
+        changed = {
+            "sloburn": before.slos != now.slos,
+            "otelcol": before.options != now.options or sampled != self._sampled(),
+        }
+        outdated = [name for name, differs in changed.items() if differs and name in before.alive()]
+        for name in outdated:
+            self._say(f"  {name} is started anew: its settings changed")
+        self.stop(*outdated)
+
+    def _sampled(self) -> str:
+        file = sampling_file(self.data)
+        return file.read_text() if file.exists() else ""
+
     def _services(self, now: State) -> Iterable[Service]:
         return services(self.data, now.ports, now.slos, now.options)
 
@@ -217,14 +247,15 @@ class Stack:
         return now
 
 
-def _unchanged(before: State, now: State) -> list[str]:
-    """Say which running servers do not know yet what was changed."""
-    changed = {"sloburn": before.slos != now.slos, "otelcol": before.options != now.options}
-    return [
-        f"{name} runs with its earlier settings: python -m collector.stack stop {name}, and start {name}"
-        for name, differs in changed.items()
-        if differs and name in before.alive()
-    ]
+def _read_anew(address: str) -> list[str]:
+    """Tell a server to read its files anew, and return what it has against them."""
+    try:
+        with _opener.open(Request(address, method="POST"), timeout=_ANSWER_SECONDS):
+            return []
+    except HTTPError as error:
+        return [f"Prometheus goes on with what it had: {error.read().decode(errors='replace').strip()}"]
+    except OSError as error:
+        return [f"Prometheus could not be told to read its rules anew: {error}"]
 
 
 def is_ready(service: Service) -> bool:

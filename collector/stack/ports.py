@@ -6,8 +6,9 @@ import random
 import socket
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
+from pathlib import Path
 
-from collector.stack.places import StackError
+from collector.stack.places import DATA_VARIABLE, StackError
 
 HOST = "127.0.0.1"
 PREFIX = "SLOBURN_STACK_PORT_"
@@ -61,13 +62,22 @@ def free_ports() -> Ports:
         return {name: _reserve(held) for name in USUAL}
 
 
-def taken(ports: Ports, names: Iterable[str]) -> list[str]:
-    """Return a sentence for each port that something else listens on."""
-    return [
-        f"port {ports[name]} ({name}) is taken by another program: stop it, or set {PREFIX}{name.upper()}"
-        for name in names
-        if not _is_free(ports[name])
-    ]
+def taken(ports: Ports, names: Iterable[str], others: Mapping[int, Path]) -> list[str]:
+    """Return a sentence for each port that something else listens on.
+
+    Args:
+        ports: Where we would listen.
+        names: Of those that are needed.
+        others: Ports of other stacks, each with the folder of its data.
+    """
+    return [_sentence(name, ports[name], others.get(ports[name])) for name in names if not _is_free(ports[name])]
+
+
+def _sentence(name: str, port: int, other: Path | None) -> str:
+    if other:
+        whose = f"the stack whose data is in {other}: {DATA_VARIABLE}={other} make stack-down"
+        return f"port {port} ({name}) is taken by {whose}, or start this one with --free-ports"
+    return f"port {port} ({name}) is taken by another program: stop it, set {PREFIX}{name.upper()}, or use --free-ports"
 
 
 def _number(key: str, text: str) -> int:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from collector.stack.database import create_database, shut_folder
-from collector.stack.places import COLLECTOR, DATA_VARIABLE, ROOT
+from collector.stack.places import COLLECTOR, DATA_VARIABLE, ROOT, StackError
 from collector.stack.ports import HOST, Ports
-from collector.stack.services import Service
+from collector.stack.services import Service, sampling_file
 from collector.stack.state import process_environment
 
 # What Prometheus scrapes, by file in targets/: the port it is on. Exporters name the job after what they export.
@@ -28,7 +28,7 @@ _TARGETS = {
     "redis": "redis_exporter",
 }
 _OPTIONAL = {"node": "node_exporter", "postgresql": "postgresql_exporter", "redis": "redis_exporter"}
-_RULES_SECONDS = 60
+_RULES_SECONDS = 120
 
 
 def prepare(data: Path, ports: Ports, planned: Sequence[Service], slos: Sequence[str]) -> list[str]:
@@ -47,33 +47,72 @@ def prepare(data: Path, ports: Ports, planned: Sequence[Service], slos: Sequence
         (data / service.name).mkdir(parents=True, exist_ok=True)
     names = {service.name for service in planned}
     _copy_configurations(data)
-    write_targets(data, ports, names)
+    write_targets(data, ports, names, scraped={port for service in planned for port in service.ports})
     if "postgresql" in names:
         create_database(data)
-    return [*compile_rules(data, slos), *_left_out(data)]
+    return [*compile_rules(data, slos), *compile_sampling(data, slos), *_left_out(data)]
 
 
-def write_targets(data: Path, ports: Ports, names: set[str]) -> None:
-    """Tell Prometheus where everything listens; what is not started is no target."""
+def check_promises(slos: Sequence[str]) -> None:
+    """Refuse SLO documents that are wrong before anything is started or changed for them.
+
+    Raises:
+        StackError: One is wrong; the message is that of ``sloburn validate``.
+    """
+    command = [sys.executable, "-m", "sloburn.cli", "validate", *slos]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=_RULES_SECONDS, env=process_environment(), check=False
+    )
+    if done.returncode:
+        raise StackError(f"nothing was started or changed: {done.stderr.strip() or f'exit status {done.returncode}'}")
+
+
+def write_targets(data: Path, ports: Ports, names: set[str], scraped: Collection[str] = ("telemetry",)) -> None:
+    """Tell Prometheus where everything listens; what is not started is no target, nor are metrics that are pushed."""
     folder = data / "prometheus" / "targets"
     folder.mkdir(parents=True, exist_ok=True)
     for name, port in _TARGETS.items():
-        is_there = _OPTIONAL.get(name, name) in names or name == "telemetry"
+        is_there = _OPTIONAL.get(name, name) in names or (name == "telemetry" and name in scraped)
         text = f"- targets: [{HOST}:{ports[port]}]\n" if is_there else "[]\n"
         (folder / f"{name}.yaml").write_text(text)
 
 
 def compile_rules(data: Path, slos: Sequence[str]) -> list[str]:
-    """Write the rules of the SLO documents for Prometheus, where this sloburn can."""
+    """Write the rules of the SLO documents for Prometheus: of each SLO whose events the Collector's metrics count.
+
+    Returns:
+        Why others have none; sloburn itself watches every one.
+    """
     target = data / "prometheus" / "rules" / "slos.yaml"
-    command = [sys.executable, "-m", "sloburn.cli", "rules", *slos, "-o", str(target)]
+    target.parent.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "sloburn.cli", "rules", *slos, "-o", str(target), "--partial"]
+    command += ["--collector", str(ROOT / "otel-collector.yaml")]
     done = subprocess.run(
         command, capture_output=True, text=True, timeout=_RULES_SECONDS, env=process_environment(), check=False
     )
+    said = done.stderr.strip().splitlines()
     if done.returncode == 0:
-        return []
-    reason = done.stderr.strip().splitlines()[-1:] or [f"exit status {done.returncode}"]
-    return [f"no rules were compiled for Prometheus: {reason[0]}"]
+        return [f"rules for Prometheus: {line}" for line in said]
+    target.write_text("groups: []\n")  # rather none than those of other promises
+    return [f"no rules were compiled for Prometheus: {line}" for line in said or [f"exit status {done.returncode}"]]
+
+
+def compile_sampling(data: Path, slos: Sequence[str]) -> list[str]:
+    """Write the part of the Collector's configuration that keeps each trace with a span that an SLO counts as bad.
+
+    Returns:
+        Which SLOs have no such traces, and why.
+    """
+    target = sampling_file(data)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "sloburn.cli", "sampling", *slos, "-o", str(target), "--partial"]
+    command += ["--collector", str(ROOT / "otel-collector.yaml")]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=_RULES_SECONDS, env=process_environment(), check=False
+    )
+    if done.returncode:
+        target.write_text("{}\n")  # the Collector samples as its own configuration says
+    return [f"traces that are kept: {line}" for line in done.stderr.strip().splitlines()]
 
 
 def _copy_configurations(data: Path) -> None:

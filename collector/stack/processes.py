@@ -14,6 +14,7 @@ from pathlib import Path
 _POLL_SECONDS = 0.05
 _KILL_SECONDS = 10.0
 _ZOMBIE = "Z"
+_BEGIN = "=== started: "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,12 +59,14 @@ def start(
 
     Args:
         command: Program and arguments.
-        log: Gets all that it prints.
+        log: Gets all that it prints, after a line that begins this run.
         folder: Its working directory.
         environment: All of its environment.
         user: Whom it runs as, where that is not us.
     """
     with log.open("ab") as output:
+        output.write(f"{_BEGIN}{command[0]}\n".encode())
+        output.flush()
         process = subprocess.Popen(
             command,
             cwd=folder,
@@ -78,6 +81,29 @@ def start(
         )
     process.returncode = 0  # it is not ours to wait for: the record has its id
     return Identity(pid=process.pid, started=_started(process.pid) or "")
+
+
+def last_run(log: Path) -> list[str]:
+    """Return the lines that the process that was started last has written; none where there is no log."""
+    try:
+        text = log.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return []
+    return text.rpartition(_BEGIN)[2].splitlines()[1:] if _BEGIN in text else text.splitlines()
+
+
+def identify(pid: int) -> Identity | None:
+    """Return the identity of a process; None where none has that id."""
+    started = _started(pid)
+    return Identity(pid=pid, started=started) if started else None
+
+
+def parent(pid: int) -> int:
+    """Return the id of a process's parent, 0 where it has ended; from /proc, see proc(5)."""
+    try:
+        return int((Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
 
 
 def stop(identities: Sequence[Identity], seconds: float) -> list[Identity]:

@@ -17,12 +17,14 @@ class GoProgram:
         module: Folder in `MODULES` that pins it.
         package: What to build; ``.`` for generated code.
         tags: Build tags.
+        is_large: Whether its modules and packages alone take gigabytes.
     """
 
     name: str
     module: str
     package: str
     tags: str = ""
+    is_large: bool = False
 
     @property
     def folder(self) -> Path:
@@ -61,7 +63,7 @@ GO_PROGRAMS = (
     GoProgram(name="prometheus", module="prometheus", package=f"{_PROMETHEUS}/prometheus", tags="remove_all_sd"),
     GoProgram(name="promtool", module="prometheus", package=f"{_PROMETHEUS}/promtool", tags="remove_all_sd"),
     GoProgram(name="jaeger", module="jaeger", package="github.com/jaegertracing/jaeger/cmd/jaeger"),
-    GoProgram(name="loki", module="loki", package="github.com/grafana/loki/v3/cmd/loki"),
+    GoProgram(name="loki", module="loki", package="github.com/grafana/loki/v3/cmd/loki", is_large=True),
 )
 
 DEBIAN_PROGRAMS = (

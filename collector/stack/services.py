@@ -13,6 +13,9 @@ from collector.stack.debian import find_named
 from collector.stack.places import COLLECTOR, ROOT
 from collector.stack.ports import HOST, Ports
 
+MEMORY_MIB = 1536  # of the Collector: no container bounds it here
+PUSH = "otlp-push.yaml"  # with this part, services' metrics are sent to Prometheus and cannot be scraped
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
@@ -67,10 +70,17 @@ def _built(name: str) -> str:
     return str(binary(program_named(name)))
 
 
+def sampling_file(data: Path) -> Path:
+    """Return the part of the Collector's configuration that is made of the SLO documents."""
+    return data / "sampling.yaml"  # not among the queues: a disk of their own may hide it
+
+
 def _otelcol(data: Path, ports: Ports, options: Sequence[str]) -> Service:
+    pushed = any(Path(file).name == PUSH for file in options)
+    configurations = (ROOT / "otel-collector.yaml", sampling_file(data), *options)
     return Service(
         name="otelcol",
-        command=(_built("otelcol"), *(f"--config={file}" for file in (ROOT / "otel-collector.yaml", *options))),
+        command=(_built("otelcol"), *(f"--config={file}" for file in configurations)),
         environment={
             "OTLP_GRPC_PORT": str(ports["otlp_grpc"]),
             "OTLP_HTTP_PORT": str(ports["otlp_http"]),
@@ -81,8 +91,11 @@ def _otelcol(data: Path, ports: Ports, options: Sequence[str]) -> Service:
             "JAEGER_OTLP_ENDPOINT": f"{HOST}:{ports['jaeger_otlp']}",
             "LOKI_OTLP_ENDPOINT": url(ports, "loki", "/otlp"),
             "QUEUE_DIR": str(data / "otelcol"),
+            "MEMORY_LIMIT_MIB": str(MEMORY_MIB),
+            "GOMEMLIMIT": f"{MEMORY_MIB * 8 // 10}MiB",
+            "PROMETHEUS_OTLP_ENDPOINT": url(ports, "prometheus", "/api/v1/otlp"),
         },
-        ports=("otlp_grpc", "otlp_http", "telemetry", "otelcol", "otelcol_health"),
+        ports=("otlp_grpc", "otlp_http", *(() if pushed else ("telemetry",)), "otelcol", "otelcol_health"),
         ready=url(ports, "otelcol_health", "/"),
         shown=f"OTLP: {url(ports, 'otlp_http')} (HTTP), {HOST}:{ports['otlp_grpc']} (gRPC)",
     )
@@ -120,6 +133,7 @@ def _prometheus(data: Path, ports: Ports) -> Service:
             f"--config.file={data / 'prometheus' / 'prometheus.yaml'}",
             f"--storage.tsdb.path={data / 'prometheus' / 'data'}",
             f"--web.listen-address={HOST}:{ports['prometheus']}",
+            f"--web.external-url={url(ports, 'prometheus', '/')}",  # links in notifications lead to it
             "--web.enable-otlp-receiver",
             "--web.enable-lifecycle",  # rules are read anew without a restart
             "--enable-feature=exemplar-storage",
@@ -138,6 +152,7 @@ def _alertmanager(data: Path, ports: Ports) -> Service:
             f"--config.file={data / 'alertmanager' / 'alertmanager.yaml'}",
             f"--storage.path={data / 'alertmanager' / 'data'}",
             f"--web.listen-address={HOST}:{ports['alertmanager']}",
+            f"--web.external-url={url(ports, 'alertmanager', '/')}",
             "--cluster.listen-address=",  # one of it: nobody to gossip with
         ),
         ports=("alertmanager",),
@@ -157,6 +172,7 @@ def _jaeger(data: Path, ports: Ports) -> Service:
             "JAEGER_SELF_PORT": str(ports["jaeger_self"]),
             "JAEGER_DATA": str(data / "jaeger"),
             "PROMETHEUS_URL": url(ports, "prometheus"),
+            "OTEL_TRACES_SAMPLER": "always_off",  # or it sends traces of its own to whoever listens on port 4317
         },
         ports=("jaeger", "jaeger_grpc", "jaeger_otlp", "jaeger_self"),
         ready=url(ports, "jaeger", "/api/services"),
@@ -182,6 +198,7 @@ def _loki(data: Path, ports: Ports) -> Service:
 def _databases(data: Path, ports: Ports) -> tuple[Service, ...]:
     postgres, redis = _postgres(data), find_named("redis-server")
     place = (*("-c", f"port={ports['postgresql']}"), *("-c", f"listen_addresses={HOST}"))
+    place_of_redis = ("--bind", HOST, "--port", str(ports["redis"]), "--dir", str(data / "redis"))
     return (
         Service(
             name="postgresql",
@@ -195,9 +212,8 @@ def _databases(data: Path, ports: Ports) -> tuple[Service, ...]:
         ),
         Service(
             name="redis",
-            command=(str(redis), *("--bind", HOST), *("--port", str(ports["redis"])), *("--dir", str(data / "redis")))
-            if redis
-            else (),
+            # A title would overwrite the environment, by which the server is found.
+            command=(str(redis), *place_of_redis, *("--set-proc-title", "no")) if redis else (),
             ports=("redis",),
             ready=f"tcp://{HOST}:{ports['redis']}",
             shown=f"redis://{HOST}:{ports['redis']}/0",

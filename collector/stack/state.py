@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+from collector.stack.marks import find_marked
 from collector.stack.places import StackError
 from collector.stack.ports import Ports
 from collector.stack.processes import Identity
@@ -47,22 +49,51 @@ def with_options(state: State, options: Sequence[str]) -> State:
 
 
 def load(folder: Path) -> State | None:
-    """Read what was written; None when nothing was.
+    """Read what was written, with servers that run unwritten: whoever started them was killed before it could.
+
+    Returns:
+        None when nothing was written and nothing runs.
 
     Raises:
-        StackError: It cannot be understood.
+        StackError: It cannot be understood, or is missing while servers run.
     """
+    found = running_in(folder)
     try:
-        document = json.loads((folder / _FILE).read_text())
-        running = {name: Identity(**entry) for name, entry in document["running"].items()}
-        lists = {name: tuple(document[name]) for name in ("slos", "options")}
-        return State(ports=document["ports"], running=running, **lists)
+        recorded = _read(folder / _FILE)
     except FileNotFoundError:
-        return None
+        if not found:
+            return None
+        raise StackError(f"{folder / _FILE}: is missing{_advice(found)}") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise StackError(
-            f"{folder / _FILE}: cannot be understood ({error}): stop what runs by hand, remove it"
-        ) from error
+        raise StackError(f"{folder / _FILE}: cannot be understood ({error}){_advice(found)}") from error
+    return replace(recorded, running={**recorded.running, **found, **recorded.alive()})
+
+
+def running_in(folder: Path) -> dict[str, Identity]:
+    """Return the servers of a stack that run, whatever is written."""
+    return {one.name: one.identity for one in find_marked() if one.data == folder}
+
+
+def ports_of_others(folder: Path) -> dict[int, Path]:
+    """Return the ports of other stacks that run here, each with the folder of its data."""
+    others = {one.data for one in find_marked() if one.data != folder}
+    ports: dict[int, Path] = {}
+    for other in others:
+        with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):  # its owner has to mend that one
+            ports |= dict.fromkeys(_read(other / _FILE).ports.values(), other)
+    return ports
+
+
+def _read(file: Path) -> State:
+    document = json.loads(file.read_text())
+    running = {name: Identity(**entry) for name, entry in document["running"].items()}
+    lists = {name: tuple(document[name]) for name in ("slos", "options")}
+    return State(ports=document["ports"], running=running, **lists)
+
+
+def _advice(found: Mapping[str, Identity]) -> str:
+    runs = ", ".join(f"{name} (pid {identity.pid})" for name, identity in found.items())
+    return f"; {runs or 'no server'} runs: `make stack-down` stops what runs and removes the record"
 
 
 def save(folder: Path, state: State) -> None:

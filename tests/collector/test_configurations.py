@@ -87,11 +87,22 @@ def test_options_pass_the_review(part: Path) -> None:
 
 
 @pytest.mark.parametrize("part", OPTIONS, ids=lambda part: part.stem)
+def test_parts_combine(part: Path) -> None:
+    """No part has a list of extensions: it would replace another part's, and neither would start."""
+    assert "extensions" not in read(part).get("service", {})
+
+
+@pytest.mark.parametrize("part", OPTIONS, ids=lambda part: part.stem)
 def test_redaction_stays_before_every_exit(part: Path) -> None:
     """No part takes redaction out of a pipeline that takes telemetry from outside."""
-    lines = merged(read(BASE), read(part))["service"]["pipelines"].values()
+    document = merged(read(BASE), read(part))
+    lines = document["service"]["pipelines"].values()
+    unredacted = {"otlp"}  # and whatever a pipeline without redaction hands it on to
+    for _ in lines:
+        ways = [line for line in lines if unredacted & set(line["receivers"]) and "redaction" not in line["processors"]]
+        unredacted |= {exporter for line in ways for exporter in line["exporters"]}
 
-    assert all("redaction" in line["processors"] for line in lines if "otlp" in line["receivers"])
+    assert unredacted <= {"otlp", *document["connectors"]}
 
 
 @pytest.mark.parametrize("path", OURS, ids=lambda path: path.name)
@@ -122,17 +133,26 @@ def test_collector_sends_to_jaeger_and_loki() -> None:
     assert exits["otlp_http/loki"]["endpoint"] == f"http://127.0.0.1:{loki['server']['http_listen_port']}/otlp"
 
 
+LARGE_SPAN_BYTES = 64 * 2**10
+# What Jaeger wrote on a machine whose two cores 25 processes shared: every span is synchronised to disk by itself.
+SLOW_SPANS_PER_SECOND = 100
+
+
 def _loki() -> dict[str, Any]:
     text = re.sub(r"\$\{\w+:-(.*?)\}", r"\1", (COLLECTOR / "loki.yaml").read_text())
     return yaml.safe_load(text)  # type: ignore[no-any-return]
 
 
 def test_jaeger_takes_the_largest_batch() -> None:
-    """What the Collector sends in one request is not too large for Jaeger."""
-    batch = read(BASE)["exporters"]["otlp_grpc/jaeger"]["sending_queue"]["batch"]["max_size"]
+    """A request is not too large for Jaeger, nor more than a slow disk writes in time: it would be sent for ever."""
+    exporter = read(BASE)["exporters"]["otlp_grpc/jaeger"]
+    batch = exporter["sending_queue"]["batch"]
     limit = read(COLLECTOR / "jaeger.yaml")["receivers"]["otlp"]["protocols"]["grpc"]["max_recv_msg_size_mib"]
+    in_flight = batch["max_size"] * exporter["sending_queue"]["num_consumers"]
 
-    assert batch <= limit * 2**20
+    assert batch["sizer"] == "items"
+    assert batch["max_size"] * LARGE_SPAN_BYTES <= limit * 2**20
+    assert in_flight / SLOW_SPANS_PER_SECOND < float(exporter["timeout"].removesuffix("s"))
 
 
 def test_monitor_view_reads_what_span_metrics_writes() -> None:
@@ -166,6 +186,34 @@ def test_loki_keeps_errors_longer() -> None:
     assert limits["otlp_config"]["resource_attributes"]["ignore_defaults"] is True
 
 
+@pytest.mark.parametrize(
+    ("text", "is_kept_longer"),
+    [
+        *(
+            (text, True)
+            for text in ("error", "ERROR", "ERR", "ERROR2", "SEVERE", "Critical", "crit", "FATAL4", "emerg")
+        ),
+        *((text, False) for text in ("", "INFO", "WARN", "warning", "NOTICE", "DEBUG", "errorless", "terror")),
+    ],
+)
+def test_loki_knows_errors_by_all_their_names(text: str, is_kept_longer: bool) -> None:
+    """What languages call an error or worse is kept longer, and nothing else; Loki matches a whole label."""
+    (errors,) = _loki()["limits_config"]["retention_stream"]
+    pattern = re.fullmatch(r'\{severity_text=~"(.+)"\}', errors["selector"])
+
+    assert pattern is not None
+    assert (re.fullmatch(pattern[1], text) is not None) is is_kept_longer
+
+
+def test_levels_without_a_name_get_one() -> None:
+    """A log record with a number and no text has OTLP's name for it before Loki sees it: worst first, as both match."""
+    statements = read(BASE)["processors"]["transform/loki"]["log_statements"]
+    named = [it for it in statements if it.startswith("set(log.severity_text")]
+
+    assert [re.findall('"([A-Z]+)"', it)[0] for it in named] == ["FATAL", "ERROR"]
+    assert all('where log.severity_text == ""' in it for it in named)
+
+
 def test_prometheus_keeps_a_month() -> None:
     """30 days, exemplars, and late samples within half an hour."""
     storage = read(COLLECTOR / "prometheus" / "prometheus.yaml")["storage"]
@@ -187,5 +235,7 @@ def test_page_silences_the_ticket() -> None:
     """Who is woken for an SLO does not get a ticket for the same one."""
     (rule,) = read(COLLECTOR / "alertmanager" / "alertmanager.yaml")["inhibit_rules"]
 
-    assert (rule["source_matchers"], rule["target_matchers"]) == (["severity = page"], ["severity = ticket"])
+    promise = 'slo =~ ".+"'  # labels that both lack are equal, so alerts of no SLO must not match at all
+    assert rule["source_matchers"] == ["severity = page", promise]
+    assert rule["target_matchers"] == ["severity = ticket", promise]
     assert {"slo", "service"} <= set(rule["equal"])

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
 import socket
+import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 from collector.stack import build, places, state
 from collector.stack.__main__ import main
+from collector.stack.lifecycle import Stack
+from collector.stack.lock import locked
+from collector.stack.marks import mark
 from collector.stack.places import COLLECTOR, MODULES, ROOT, StackError
 from collector.stack.ports import USUAL, choose_ports, free_ports, taken
-from collector.stack.prepare import write_targets
-from collector.stack.processes import Identity, start, stop
+from collector.stack.prepare import compile_rules, compile_sampling, write_targets
+from collector.stack.processes import Identity, last_run, start, stop, wait_for_end
 from collector.stack.programs import GO_PROGRAMS, GoProgram
-from collector.stack.services import Service, services
+from collector.stack.services import Service, sampling_file, services
 from collector.stack.state import State
 
 SLEEPER = (sys.executable, "-c", "import time; time.sleep(600)")
@@ -133,10 +139,15 @@ def test_taken_port_is_named() -> None:
         other.bind(("127.0.0.1", 0))
         other.listen()
         ports = {**free_ports(), "loki": other.getsockname()[1]}
-        (sentence,) = taken(ports, ["loki", "prometheus"])
+        (stranger,) = taken(ports, ["loki", "prometheus"], {})
+        (sibling,) = taken(ports, ["loki", "prometheus"], {ports["loki"]: Path("/elsewhere")})
 
-    assert sentence.startswith(f"port {ports['loki']} (loki) is taken")
-    assert sentence.endswith("set SLOBURN_STACK_PORT_LOKI")
+    begin = f"port {ports['loki']} (loki) is taken by"
+    assert stranger == f"{begin} another program: stop it, set SLOBURN_STACK_PORT_LOKI, or use --free-ports"
+    assert sibling.startswith(
+        f"{begin} the stack whose data is in /elsewhere: SLOBURN_STACK_DATA=/elsewhere make stack-"
+    )
+    assert sibling.endswith("or start this one with --free-ports")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="PostgreSQL runs as another user only where we are root")
@@ -202,8 +213,82 @@ def test_state_survives(tmp_path: Path) -> None:
 def test_damaged_state_is_named(tmp_path: Path) -> None:
     """A record that cannot be read is an error that names the file, not a stack that is forgotten."""
     (tmp_path / "state.json").write_text("{}")
-    with pytest.raises(StackError, match=r"state\.json: cannot be understood"):
+    with pytest.raises(StackError, match=r"state\.json: cannot be understood .*; no server runs: `make stack-down`"):
         state.load(tmp_path)
+
+
+@pytest.fixture
+def orphan(tmp_path: Path) -> Iterator[Identity]:
+    """A server that no record knows: who started it was killed before it could be written."""
+    mine = {**os.environ, **mark("redis", tmp_path)}
+    identity = start(SLEEPER, log=tmp_path / "log", folder=tmp_path, environment=mine)
+    yield identity
+    stop([identity], 20)
+
+
+@pytest.mark.parametrize("record", [None, "{}", json.dumps({"ports": USUAL, "running": {}, "slos": [], "options": []})])
+def test_orphans_are_stopped(tmp_path: Path, orphan: Identity, record: str | None) -> None:
+    """A server that runs is found and stopped without a record, with a damaged one, and with one that lacks it."""
+    if record:
+        (tmp_path / "state.json").write_text(record)
+    stopped = Stack(tmp_path, print).down()
+
+    assert (stopped, orphan.is_alive()) == (["redis"], False)
+    assert state.load(tmp_path) is None
+
+
+def test_orphans_are_shown(tmp_path: Path, orphan: Identity) -> None:
+    """A server that its record lacks runs all the same, and without a record it is told, with what to do."""
+    with pytest.raises(StackError, match=rf"is missing; redis \(pid {orphan.pid}\) runs: `make stack-down` stops"):
+        state.load(tmp_path)
+    state.save(tmp_path, State(ports=USUAL))
+    found = state.load(tmp_path)
+
+    assert found is not None
+    assert found.alive() == {"redis": orphan}
+
+
+def test_ports_of_another_stack_are_known(tmp_path: Path, orphan: Identity) -> None:
+    """Which ports another stack on this machine has is read in its record; our own are none of others."""
+    state.save(tmp_path, State(ports={"loki": 1234}))
+
+    assert state.ports_of_others(tmp_path.parent)[1234] == tmp_path
+    assert 1234 not in state.ports_of_others(tmp_path)
+
+
+def test_commands_wait_for_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While one command works on a stack, a second one says so and waits."""
+    monkeypatch.setenv(places.DATA_VARIABLE, str(tmp_path))
+    command = [sys.executable, "-m", "collector.stack", "down"]
+    with locked(tmp_path, "", print):
+        second = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        assert second.stdout is not None
+        assert second.stdout.readline() == "another command works on this stack: waiting for it ...\n"
+        assert second.poll() is None
+    with second:
+        assert second.stdout.readline() == "nothing ran\n"
+
+
+def test_log_is_that_of_the_last_run(tmp_path: Path) -> None:
+    """What earlier runs wrote is kept in the log, and not shown as the end of this one."""
+    for word in ("first", "second"):
+        script = f"print('{word}')"
+        wait_for_end([start_process(tmp_path, (sys.executable, "-c", script))], 60)
+
+    assert last_run(tmp_path / "log") == ["second"]
+    assert "first" in (tmp_path / "log").read_text()
+
+
+def test_wrong_promises_start_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Documents that are wrong are refused, with the whole message, before anything is built, written or started."""
+    monkeypatch.setenv(places.DATA_VARIABLE, str(tmp_path / "data"))
+    (tmp_path / "slos.yaml").write_text("version: sloburn/v1\nslos: [{name: a}]\n")
+    status = main(["up", "--slos", str(tmp_path / "slos.yaml")])
+
+    assert (status, [file.name for file in (tmp_path / "data").iterdir()]) == (1, ["lock"])
+    assert capsys.readouterr().err.startswith(f"nothing was started or changed: {tmp_path / 'slos.yaml'}")
 
 
 def test_targets_follow_ports_and_what_is_there(tmp_path: Path) -> None:
@@ -223,6 +308,73 @@ def test_committed_targets_are_the_usual_ports(tmp_path: Path) -> None:
     committed = COLLECTOR / "prometheus" / "targets"
 
     assert {name: (committed / name).read_text() for name in written} == written
+
+
+def test_what_is_pushed_is_not_scraped_too(tmp_path: Path) -> None:
+    """With the part that pushes metrics, the Collector shows none to scrape, and Prometheus does not look for them."""
+    found = {
+        option: next(it for it in services(tmp_path, USUAL, [], [option]) if it.name == "otelcol").ports
+        for option in ("collector/options/otlp-push.yaml", "collector/options/secure.yaml")
+    }
+    write_targets(tmp_path, USUAL, {"otelcol"}, scraped=found["collector/options/otlp-push.yaml"])
+
+    assert ["telemetry" in ports for ports in found.values()] == [False, True]
+    assert yaml.safe_load((tmp_path / "prometheus" / "targets" / "telemetry.yaml").read_text()) == []
+
+
+MIXED_SLOS = """\
+version: sloburn/v1
+slos:
+  - {name: spans, service: shop, objective: 99, period: 30d, indicator: {spans: {kind: server}, bad: {status: error}}}
+  - name: lines
+    service: shop
+    objective: 99
+    period: 30d
+    indicator: {logs: {severity: {gte: INFO}}, bad: {severity: {gte: ERROR}}}
+"""
+
+
+def test_rules_are_those_of_the_promises(tmp_path: Path) -> None:
+    """Prometheus gets rules of every SLO that its metrics count; why another has none is told."""
+    slos = tmp_path / "slos.yaml"
+    slos.write_text(MIXED_SLOS)
+    (note,) = compile_rules(tmp_path, [str(slos)])
+    rules = (tmp_path / "prometheus" / "rules" / "slos.yaml").read_text()
+
+    assert note.startswith("rules for Prometheus: lines: no metric of the Collector")
+    assert ("slo: spans" in rules, "slo: lines" in rules) == (True, False)
+
+
+def test_no_rules_of_others_are_left(tmp_path: Path) -> None:
+    """Where documents cannot be read, Prometheus gets no rules, rather than those that were there before."""
+    rules = tmp_path / "prometheus" / "rules" / "slos.yaml"
+    rules.parent.mkdir(parents=True)
+    rules.write_text("groups: [{name: others}]")
+    (note,) = compile_rules(tmp_path, [str(tmp_path / "missing.yaml")])
+
+    assert "missing.yaml" in note
+    assert yaml.safe_load(rules.read_text()) == {"groups": []}
+
+
+def test_traces_that_break_promises_are_kept(tmp_path: Path) -> None:
+    """The Collector starts with policies of the promises, before what a user merges."""
+    slos = tmp_path / "slos.yaml"
+    slos.write_text(MIXED_SLOS)
+    (note,) = compile_sampling(tmp_path, [str(slos)])
+    (collector,) = (it for it in services(tmp_path, USUAL, [], ["mine.yaml"]) if it.name == "otelcol")
+    policies = yaml.safe_load(sampling_file(tmp_path).read_text())["processors"]["tail_sampling"]["policies"]
+
+    assert note.startswith("traces that are kept: lines: no span is bad to it")
+    assert policies[0]["name"] == "slo-spans"
+    assert collector.command[2:] == (f"--config={sampling_file(tmp_path)}", "--config=mine.yaml")
+
+
+def test_collector_starts_without_promises(tmp_path: Path) -> None:
+    """Where documents cannot be read, nothing is merged that could keep it from starting."""
+    (note,) = compile_sampling(tmp_path, [str(tmp_path / "missing.yaml")])
+
+    assert "missing.yaml" in note
+    assert yaml.safe_load(sampling_file(tmp_path).read_text()) == {}
 
 
 def test_status_of_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -478,7 +478,7 @@ telemetry.shutdown()
 
 
 def test_endpoints_of_mounted_applications_are_excluded_too() -> None:
-    """A page of ours is unseen behind any mount and prefix; a route of the host's with its name is one like others."""
+    """A page of ours, and what redirects to it, is unseen behind any mount and prefix; one of the host's is not."""
     with Collector() as collector:
         succeed(
             """
@@ -508,6 +508,7 @@ def paths(client, *paths):
     for path in paths:
         assert client.get(path).status_code == 200, path
 paths(TestClient(app), "/sub/health", "/deep/er/readyz", "/sub/numbers", "/health", "/sub/work", "/other/health")
+paths(TestClient(app), "/sub/health/", "/deep/er/readyz/", "/other/health/")
 paths(TestClient(app, root_path="/api"), "/api/sub/livez", "/api/health")
 assert "http_server_active_requests" in (text := TestClient(app).get("/sub/numbers").text)
 assert not any(float(line.split()[-1]) for line in text.splitlines() if line.startswith("http_server_active_requests{"))
@@ -516,8 +517,9 @@ telemetry.shutdown()
             collector.endpoint,
         )
         spans = {(span.name, span.parent_id) for span in collector.arrivals.spans}
-        assert spans == {("GET /sub/work", ""), ("GET /other/health", ""), ("probe", "")}
-        assert collector.total("http.server.request.duration") == 2
+        redirected = ("GET /other/{path}", "")
+        assert spans == {("GET /sub/work", ""), ("GET /other/health", ""), redirected, ("probe", "")}
+        assert collector.total("http.server.request.duration") == 4
 
 
 def test_hanging_port_is_no_danger() -> None:

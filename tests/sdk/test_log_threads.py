@@ -271,8 +271,112 @@ def test_thread_holds_nothing_when_it_has_ended() -> None:
         thread = threading.Thread(target=look)
         thread.start()
     thread.join(PATIENCE_SECONDS)
-    thread.run()
-    assert vars(thread.run) == {"_work": None}
+    assert "run" not in vars(thread)
+
+
+class Retrying(threading.Thread):
+    """A thread that runs itself again when it fails."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[Seen] = []
+
+    def run(self) -> None:
+        """Fail twice."""
+        self.seen.append(look())
+        if len(self.seen) < 3:
+            self.run()
+
+
+def wrapped(thread: threading.Thread) -> threading.Thread:
+    """Return a thread whose ``run`` was replaced on the object, as profilers do."""
+    run = thread.run
+    thread.run = lambda: run()  # type: ignore[method-assign]
+    return thread
+
+
+@pytest.mark.parametrize("make", [lambda thread: thread, wrapped])
+@pytest.mark.usefixtures("follower")
+def test_thread_may_run_itself_again(make: Callable[[threading.Thread], threading.Thread]) -> None:
+    """A thread that calls its own ``run`` again does all of its work, and has back what it had under that name."""
+    thread = Retrying()
+    before = vars(make(thread)).get("run")
+    with log_context(request_id="r-1"):
+        thread.start()
+    thread.join(PATIENCE_SECONDS)
+    assert thread.seen == [HERE] * 3
+    assert vars(thread).get("run") is before
+
+
+@pytest.mark.usefixtures("follower")
+def test_wrapper_within_the_start_runs_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever wraps our ``run`` while the thread starts may call it again."""
+    start = threading.Thread._bootstrap  # type: ignore[attr-defined]
+    monkeypatch.setattr(threading.Thread, "_bootstrap", lambda thread: start(wrapped(thread)))
+    thread = Retrying()
+    with log_context(request_id="r-1"):
+        thread.start()
+    thread.join(PATIENCE_SECONDS)
+    assert thread.seen == [HERE] * 3
+
+
+@pytest.mark.usefixtures("follower")
+def test_exception_that_ends_a_thread_is_reported_in_context(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What reports it, as `threading.excepthook`, has the fields and the baggage of the thread."""
+    seen: list[Seen] = []
+    monkeypatch.setattr(threading, "excepthook", lambda _: seen.append(look()))
+    with log_context(request_id="r-1"):
+        ended = threading.Thread(target=int, args=("x",))
+        ended.start()
+    ended.join(PATIENCE_SECONDS)
+    assert seen == [HERE]
+
+
+def test_thread_that_does_not_start_is_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the system has no thread left, a host that calls ``run`` by itself keeps its own context."""
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    following = ThreadFollower()
+    following.begin()
+    try:
+        thread = threading.Thread(target=look)
+        with log_context(request_id="r-1"), pytest.raises(RuntimeError, match="new thread"):
+            thread.start()
+        assert "run" not in vars(thread)
+    finally:
+        following.end()
+
+
+_PROCESSES = """
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+from structlog.contextvars import get_contextvars
+from opentelemetry import baggage
+from sloburn.sdk.log_context import log_context
+from sloburn.sdk.log_threads import ThreadFollower
+forking = multiprocessing.get_context("fork")
+following = ThreadFollower()
+following.begin()
+def look(*_):
+    return len(get_contextvars()), len(baggage.get_all())
+with log_context(request_id="r-1"):
+    with ProcessPoolExecutor(1, mp_context=forking) as pool:
+        print(pool.submit(look).result())
+    with forking.Pool(1) as pool:
+        print(pool.apply(look))
+    process = forking.Process(target=lambda: print(look(), flush=True))
+    process.start()
+    process.join()
+    print(look())
+"""
+
+
+def test_processes_of_pools_begin_with_nothing() -> None:
+    """What a pool forks within a request does not carry the request, which itself goes on; own processes do."""
+    assert succeed(_PROCESSES).stdout.splitlines() == ["(0, 0)", "(0, 0)", "(1, 1)", "(1, 1)"]
 
 
 _PROGRAM = """

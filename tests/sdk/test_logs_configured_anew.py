@@ -153,6 +153,100 @@ logging.getLogger("quiet").info("unseen")
     assert bodies(records, "quiet") == []
 
 
+_LOGGER_ONLY = "dictConfig({key: value for key, value in SETTINGS.items() if key != 'root'})"
+_FILE_ALONE = (
+    _FILE.replace("keys=root", "keys=root,alone")
+    + """
+[logger_alone]
+level=INFO
+handlers=out
+propagate=0
+qualname=alone
+"""
+)
+
+
+@pytest.mark.parametrize(
+    "configure", [_LOGGER_ONLY, "fileConfig(sys.argv[1])"], ids=["dictConfig without root", "fileConfig"]
+)
+def test_loggers_configured_after_the_root(tmp_path: Path, configure: str) -> None:
+    """The very first record of a logger that hands nothing on is redacted and exported, however short the program."""
+    file = tmp_path / "logging.ini"
+    file.write_text(_FILE_ALONE)
+    done, records = outcome(
+        f"""
+{_DICT}
+init_telemetry()
+{configure}
+logging.getLogger("alone").info("sold token=abc")
+""",
+        str(file),
+    )
+    assert [line for line in done.stdout.splitlines() if "sold" in line] == ["host sold token=[redacted]"]
+    assert bodies(records, "alone") == ["sold token=[redacted]"]
+
+
+def test_many_looks_at_once_export_once() -> None:
+    """Threads that configure at the same time leave one handler of ours, and one filter on the host's."""
+    done, records = outcome(
+        """
+import threading
+from sloburn.sdk.logs import look_after_logs
+init_telemetry()
+sys.setswitchinterval(1e-6)
+def look(barrier):
+    barrier.wait()
+    look_after_logs()
+mine = logging.StreamHandler(sys.stdout)
+for number in range(100):
+    log = logging.getLogger(f"shop{number}")
+    log.propagate = False
+    log.addHandler(mine)
+    barrier = threading.Barrier(4)
+    threads = [threading.Thread(target=look, args=(barrier,)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    log.warning("sold")
+"""
+    )
+    assert done.stdout.splitlines().count("sold") == 100
+    assert [len(bodies(records, f"shop{number}")) for number in range(100)] == [1] * 100
+
+
+_ACCESS = """
+SERVER = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"host": {"format": "host %(name)s %(message)s"}},
+    "handlers": {"out": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "host"}},
+    "root": {"handlers": ["out"], "level": "INFO"},
+    "loggers": {"uvicorn.access": {"handlers": ["out"], "level": "INFO", "propagate": False}},
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("settings", "is_host"), [("SERVER", True), ("uvicorn.config.LOGGING_CONFIG", False)], ids=["host", "uvicorn"]
+)
+def test_look_of_the_host_for_access(settings: str, is_host: bool) -> None:
+    """The look that a host gives uvicorn stays; without one the access log is of our stream. It is exported once."""
+    done, records = outcome(
+        f"""
+import uvicorn
+{_ACCESS}
+init_telemetry()
+for _ in range(2):
+    uvicorn.Config("app", log_config={settings})
+logging.getLogger("uvicorn.access").info("sold")
+"""
+    )
+    (shown,) = [line for line in done.stdout.splitlines() if "sold" in line]
+    assert (shown == "host uvicorn.access sold") is is_host
+    assert bodies(records, "uvicorn.access") == ["sold"]
+
+
 _LOOK = "processors=[structlog.processors.add_log_level, structlog.processors.JSONRenderer()]"
 
 

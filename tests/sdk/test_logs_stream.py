@@ -84,6 +84,17 @@ class Hostile:
         raise RuntimeError
 
 
+class _Emitter:
+    """Keeps what is exported."""
+
+    def __init__(self) -> None:
+        self.events: list[dict[str, Any]] = []
+
+    def emit(self, **event: Any) -> None:
+        """Keep an event."""
+        self.events.append(event)
+
+
 def test_hostile_values_harm_nobody() -> None:
     """A value that fails when it is looked at leaves a mark in its line, and nothing reaches the host."""
     finisher = EventFinisher(Sinks(service_name="shop"))
@@ -95,6 +106,17 @@ def test_hostile_values_harm_nobody() -> None:
     assert (line["event"], line["item"], line["request_id"], line["user_id"]) == ("sold", 7, mark, mark)
     assert event["n"] == mark
     assert fields() == {}
+
+
+@pytest.mark.parametrize("name", ["logger", "level", "timestamp"])
+def test_head_of_a_line_that_fails_costs_no_event(name: str) -> None:
+    """A logger's name, a level or a time that cannot be shown leaves a mark in a line that is written and exported."""
+    emitter = _Emitter()
+    finisher = EventFinisher(Sinks(service_name="shop", emitter=emitter))
+    line = json.loads(finisher(None, "info", {"event": "sold", name: Hostile()}))
+    finisher.export({"event": "sold too", name: Hostile()})
+    assert (line["event"], line[name]) == ("sold", "<Hostile that cannot be shown>")
+    assert [event["body"] for event in emitter.events] == ["sold", "sold too"]
 
 
 def test_context_that_ends_elsewhere_raises_nothing() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from datetime import UTC, datetime
 from typing import Any
@@ -93,6 +94,21 @@ def test_counts_stay(name: str) -> None:
     """A number of tokens is a count; a token is not."""
     assert redact_attributes({name: 512}) == {name: 512}
     assert redact_attributes({name: "abc"}) == {name: "[redacted]"}
+
+
+def _kind(value: object) -> str:
+    """Return the name of a parameter that cannot be printed."""
+    return type(value).__name__
+
+
+@pytest.mark.parametrize("value", [math.nan, -math.inf, 2**70, -(2**64), 10**5000], ids=_kind)
+def test_counts_can_be_carried(value: float) -> None:
+    """A number under a name such as tokens becomes text where JSON and OTLP have no number for it, however deep."""
+    event: dict[str, object] = {"token": value, "nested": {"tokens": value, "n": value}}
+    Redactor().clean(event)
+    assert json.loads(json.dumps(event, allow_nan=False)) == event
+    assert isinstance(event["token"], str)
+    assert event["nested"] == {"tokens": event["token"], "n": event["token"]}
 
 
 def _repeated(text: str) -> str:
@@ -304,6 +320,55 @@ def test_callback_has_the_last_word() -> None:
     assert [(match.path, match.rule) for match in seen] == [
         (("session_id",), "key"), (("note",), "card"), (("user", "password"), "key"),
     ]  # fmt: skip
+
+
+class _Hostile:
+    """An object that cannot be shown."""
+
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+_CIRCLE: dict[str, object] = {}
+_CIRCLE["again"] = _CIRCLE
+
+
+@pytest.mark.parametrize(
+    ("answer", "written"),
+    [
+        ("***", "***"),
+        (7, 7),
+        (1.5, 1.5),
+        (False, False),
+        ({"kept": ["token=abc"]}, {"kept": ["token=abc"]}),
+        (b"x", "x"),
+        ({1}, [1]),
+        (math.nan, "nan"),
+        (2**70, str(2**70)),
+        (10**5000, "<int that cannot be shown>"),
+        (_Hostile(), "<_Hostile that cannot be shown>"),
+    ],
+    ids=_kind,
+)
+def test_answers_of_the_callback_can_be_carried(answer: object, written: object) -> None:
+    """What a callback answers is written as it is, or as text where JSON and OTLP cannot carry it."""
+    event: dict[str, object] = {"password": "x", "card": 4111111111111111, "nested": [{"password": "x"}]}
+    Redactor(callback=lambda _match: answer).clean(event)
+    assert event == {"password": written, "card": written, "nested": [{"password": written}]}
+    assert json.loads(json.dumps(event, allow_nan=False)) == event
+
+
+def test_circle_of_the_callback_ends() -> None:
+    """An answer that holds itself ends as a text, like any value that is too deep."""
+    event: dict[str, object] = {"password": "x", "nested": {"deep": {"password": "x"}}}
+    Redactor(callback=lambda _match: _CIRCLE).clean(event)
+    assert json.loads(json.dumps(event)) == event
+
+
+def test_answer_that_fails_within_a_text() -> None:
+    """Within a text, an answer that cannot be shown leaves its mark and the secret goes."""
+    redactor = Redactor(callback=lambda _match: _Hostile())
+    assert redactor.text("password=abc n=1") == "password=<_Hostile that cannot be shown> n=1"
 
 
 def test_cost_is_bounded() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import struct
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -22,11 +24,19 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 from opentelemetry.sdk._logs import ReadableLogRecord
-from opentelemetry.sdk.metrics import Histogram, MeterProvider
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader, MetricsData
+from opentelemetry.sdk.metrics import Exemplar, Histogram, MeterProvider
+from opentelemetry.sdk.metrics.export import (
+    Gauge,
+    InMemoryMetricReader,
+    Metric,
+    MetricsData,
+    NumberDataPoint,
+    ResourceMetrics,
+    ScopeMetrics,
+)
 from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation, View
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace import Event, ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
@@ -178,6 +188,48 @@ def test_metrics(numbers: list[float]) -> None:
     """Metrics of every kind, with exemplars, parse to what upstream writes."""
     data = collected(numbers)
     assert ExportMetricsServiceRequest.FromString(metrics_to_bytes(data)) == encode_metrics(data)
+
+
+def test_metric_that_cannot_be_encoded_is_left_out() -> None:
+    """The others are written as without it, whoever asks is told which it was, and who does not gets the error."""
+    data = collected([1.5, 2])
+    part, scope = data.resource_metrics[0], data.resource_metrics[0].scope_metrics[0]
+    point: Any = NumberDataPoint(attributes={}, start_time_unix_nano=1, time_unix_nano=2, value="no number")  # type: ignore[arg-type]
+    bad = Metric("bad", "", "", Gauge([point]))
+    mixed = replace(scope, metrics=[scope.metrics[0], bad, *scope.metrics[1:]])
+    damaged = replace(data, resource_metrics=[replace(part, scope_metrics=[mixed])])
+    refused: list[str] = []
+    written = metrics_to_bytes(damaged, lambda metric, _error: refused.append(metric.name))
+    assert ExportMetricsServiceRequest.FromString(written) == encode_metrics(data)
+    assert refused == ["bad"]
+    with pytest.raises(struct.error):
+        metrics_to_bytes(damaged)
+
+
+def nested(levels: int, *, is_mapping: bool) -> object:
+    """Return a value that is so many levels deep."""
+    value: object = "end"
+    for _ in range(levels):
+        value = {"a": value} if is_mapping else [value]
+    return value
+
+
+@pytest.mark.parametrize("is_mapping", [True, False])
+def test_deep_values_harm_no_neighbours(*, is_mapping: bool) -> None:
+    """However deep a value is, wherever it stands, receivers can read it: they refuse 100 levels of messages."""
+    for levels in range(20, 130):
+        deep: Any = nested(levels, is_mapping=is_mapping)
+        record = LogRecord(timestamp=1, observed_timestamp=1, body=deep)
+        record.attributes = {"deep": deep}
+        ExportLogsServiceRequest.FromString(logs_to_bytes([ReadableLogRecord(record, _RESOURCES[0])]))
+        event = Event("deep", {"deep": deep}, 1)
+        span = ReadableSpan("deep", SpanContext(1, 2, is_remote=False), events=[event], resource=_RESOURCES[0])
+        ExportTraceServiceRequest.FromString(spans_to_bytes([span]))
+        exemplar = Exemplar({"deep": deep}, 1, 1, None, None)
+        point = NumberDataPoint({}, 1, 2, 1, [exemplar])
+        scope = ScopeMetrics(InstrumentationScope("lib"), [Metric("m", "", "", Gauge([point]))], "")
+        data = MetricsData([ResourceMetrics(_RESOURCES[0], [scope], "")])
+        ExportMetricsServiceRequest.FromString(metrics_to_bytes(data))
 
 
 @pytest.mark.parametrize(

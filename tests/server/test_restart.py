@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,17 @@ slos:
 def start(folder: Path, now: int, *slos: Slo) -> Service:
     """Return the next life."""
     return Service(folder, *(slos or (span_slo(), BY_ROUTE)), now=now)
+
+
+def test_groups_that_alert_apart_begin_no_new_history(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The whole that they had is not taken for an SLO that counts something else now."""
+    together, apart = (replace(BY_ROUTE, alerting=replace(BY_ROUTE.alerting, together=on)) for on in (True, False))
+    service = start(tmp_path, NOW, together)
+    service.spans(1, 2)
+    service.keeper.checkpoint(service.now)
+    service.kill()
+    start(tmp_path, NOW + SECOND, apart).kill()
+    assert "history begins anew" not in caplog.text
 
 
 def states(service: Service) -> list[tuple[str, SloState, int]]:

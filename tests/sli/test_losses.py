@@ -216,6 +216,15 @@ def test_losses_in_excluded_time_do_not_count() -> None:
     assert (found(bench, "availability").missing, bench.status("maintained").incomplete) == (10, None)
 
 
+def test_losses_told_early_in_excluded_time_count() -> None:
+    """What was told in the first minutes of a maintenance may have been lost before it: then it counts."""
+    maintenance = OneOff(name="move", interval=Interval(NOW - 4 * MINUTE, NOW + HOUR))
+    bench = Bench(replace(span_slo("maintained"), exclusions=(maintenance,)))
+    sdk(bench, 10)
+    bench.now += 5 * MINUTE
+    assert found(bench, "maintained").missing == 10
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -1.0, 2.0**60])
 def test_counters_that_count_nothing_are_passed_over(value: float) -> None:
     """A drop counter that is no number of items loses nothing and stops nothing."""

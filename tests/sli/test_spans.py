@@ -92,6 +92,15 @@ def test_an_empty_attribute_says_nothing() -> None:
     assert bench.count() == Count(good=0, bad=1)
 
 
+def test_an_empty_attribute_of_a_resource_hides_nothing() -> None:
+    """What explains a failure is read from the span when its resource has it without a value."""
+    bench = Bench(span_slo())
+    request = trace_request([SpanSpec(number=1, end=NOW, error=True, values={"http.request.method": "PUT"})])
+    request.resource_spans[0].resource.attributes.add(key="http.request.method")
+    bench.traces(request)
+    assert bench.status().failing[0].attributes == (("http.request.method", "PUT"),)
+
+
 def test_resources_of_a_service_are_counted_together() -> None:
     """One request may carry many processes of a service: each is read by its own values, none counts a span twice."""
     bench = Bench(span_slo(group_by=("service.instance.id",)))
@@ -135,6 +144,16 @@ def test_a_span_that_is_sent_again_counts_once() -> None:
     bench.traces(trace_request([two]))
     assert bench.count() == Count(good=1, bad=1)
     assert bench.items() == {("traces", "counted"): 2, ("traces", "duplicate"): 3}
+
+
+def test_a_span_that_keeps_coming_counts_once() -> None:
+    """Each time that it comes it is held for another 15 minutes."""
+    bench = Bench(span_slo())
+    for turn in range(6):
+        bench.traces(trace_request([SpanSpec(number=1, end=NOW)]))
+        bench.traces(trace_request([SpanSpec(number=2 + turn, end=bench.now)]))  # of another slice: time is told
+        bench.now += 4 * MINUTE
+    assert bench.items() == {("traces", "counted"): 7, ("traces", "duplicate"): 5}
 
 
 def test_memory_of_spans_is_bounded() -> None:

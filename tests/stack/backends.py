@@ -7,12 +7,13 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import httpx
-from collector.stack.lifecycle import Stack
+from collector.stack.ports import Ports
 from collector.stack.services import url
 
-PATIENCE_SECONDS = 150.0
+PATIENCE_SECONDS = 300.0
 _ANSWER_SECONDS = 120.0
-_STILL_SECONDS = 3.0
+_STILL_SECONDS = 8.0
+_MOST_TRACES = 20_000
 
 Json = dict[str, Any]
 T = TypeVar("T")
@@ -27,16 +28,34 @@ def wait_for(look: Callable[[], T], what: str, seconds: float = PATIENCE_SECONDS
     return found
 
 
+class Pause:
+    """Time between two attempts at something that is looked for more often.
+
+    Args:
+        seconds: How much.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._until = time.monotonic() + seconds
+
+    def is_over(self) -> bool:
+        """Tell whether it is time for another attempt, and begin the next pause if so."""
+        if time.monotonic() < self._until:
+            return False
+        self._until = time.monotonic() + self._seconds
+        return True
+
+
 class Backends:
     """The stack as its users ask it.
 
     Args:
-        stack: Whose servers.
+        ports: Where its servers listen.
     """
 
-    def __init__(self, stack: Stack) -> None:
-        assert stack.state is not None
-        self.ports = stack.state.ports
+    def __init__(self, ports: Ports) -> None:
+        self.ports = ports
         # Without the environment's proxies: everything is on this machine.
         self._client = httpx.Client(timeout=_ANSWER_SECONDS, trust_env=False)
 
@@ -56,6 +75,12 @@ class Backends:
             return {}
         return answer.json() if answer.is_success else {}
 
+    def answer(self, server: str, path: str, **query: str | int | float) -> Any:
+        """Return the JSON that a server answers; fail with what it says where it refuses."""
+        answer = self._client.get(url(self.ports, server, path), params=query)
+        assert answer.is_success, f"{server} {path} {query}: {answer.status_code} {answer.text[:500]}"
+        return answer.json()
+
     def trace(self, trace_id: str) -> list[Json]:
         """Return the spans of a trace in Jaeger, each with the name of its service."""
         spans = []
@@ -64,14 +89,22 @@ class Backends:
             spans += [{**span, "service": names[span["processID"]]} for span in trace["spans"]]
         return spans
 
-    def trace_ids(self, service: str, limit: int) -> set[int]:
-        """Return the traces of a service in Jaeger, as numbers: it writes them without leading zeros."""
-        found = self.get("jaeger", "/api/traces", service=service, limit=limit, lookback="1h")
+    def trace_ids(self, service: str, begin_ns: int, end_ns: int) -> set[int]:
+        """Return the traces of a service in Jaeger, as numbers: it writes them without leading zeros.
+
+        Args:
+            service: Its name.
+            begin_ns: The earliest begin of a trace, in nanoseconds since the epoch.
+            end_ns: The latest.
+        """
+        span = {"start": begin_ns // 1000, "end": end_ns // 1000}
+        found = self.get("jaeger", "/api/traces", service=service, limit=_MOST_TRACES, **span)
         return {int(trace["traceID"], 16) for trace in found.get("data") or ()}
 
-    def lines(self, query: str, limit: int = 1000) -> list[str]:
-        """Return the log lines that Loki finds."""
-        found = self.get("loki", "/loki/api/v1/query_range", query=query, since="1h", limit=limit)
+    def lines(self, query: str, **span: int) -> list[str]:
+        """Return the log lines that Loki finds, of the last hour or of the span from start to end, Unix nanoseconds."""
+        when: dict[str, Any] = span or {"since": "1h"}
+        found = self.get("loki", "/loki/api/v1/query_range", query=query, limit=1000, **when)
         return [line for stream in found.get("data", {}).get("result", ()) for _, line in stream["values"]]
 
     def count_lines(self, selector: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -25,7 +26,13 @@ _NUMBERS = itertools.count(time.time_ns())  # no two runs, and no two spans, sha
 _HEADERS = {"content-type": "application/x-protobuf"}
 _RETRIED = (429, 502, 503, 504)
 _STEADY_SECONDS = 0.05
+_PATIENCE_SECONDS = 600.0
 _TRIES = 120
+
+
+def outage_seconds() -> float:
+    """Return how long each backend stays away at least: $DRILL_OUTAGE_SECONDS, or as long as the load needs."""
+    return float(os.environ.get("DRILL_OUTAGE_SECONDS", "0"))
 
 
 class Load:
@@ -38,8 +45,8 @@ class Load:
     def __init__(self, ports: Ports) -> None:
         self._address = url(ports, "otlp_http")
         self._stop = threading.Event()
-        self._client = httpx.Client(timeout=20, trust_env=False)
-        self.spans: set[int] = set()
+        self._client = httpx.Client(timeout=60, trust_env=False)
+        self.spans: dict[int, int] = {}  # number to its end, in nanoseconds since the epoch
         self.lines = 0
         self.refused = 0
         self.wrong: list[str] = []
@@ -59,14 +66,19 @@ class Load:
 
     def wait_for_more(self, count: int) -> None:
         """Wait until so many more spans were taken."""
-        until, deadline = len(self.spans) + count, time.monotonic() + 120 + count / 20
+        until, deadline = len(self.spans) + count, time.monotonic() + _PATIENCE_SECONDS + count / 20
         while len(self.spans) < until:
             assert time.monotonic() < deadline, f"only {len(self.spans)} of {until} spans were taken"
             time.sleep(0.05)
 
+    def wait_until(self, moment: float) -> None:
+        """Wait until a moment of the monotonic clock, and for the load to go on meanwhile."""
+        while time.monotonic() < moment:
+            self.wait_for_more(SPANS)
+
     def wait_for_refusal(self) -> None:
         """Wait until the Collector refuses a request."""
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + _PATIENCE_SECONDS
         while not self.refused:
             assert time.monotonic() < deadline, f"nothing was refused; {len(self.spans)} spans were taken"
             time.sleep(0.05)
@@ -77,7 +89,7 @@ class Load:
             end = time.time_ns()
             spans = [SpanSpec(number=number, end=end, error=True, name="drill") for number in numbers]
             if self._send("/v1/traces", trace_request(spans, "drill")):
-                self.spans |= set(numbers)
+                self.spans |= dict.fromkeys(numbers, end)
             lines = [LogSpec(time=end, body=f"drill {number}", text="ERROR") for number in numbers]
             self.lines += SPANS * self._send("/v1/logs", log_request(lines, "drill"))
 

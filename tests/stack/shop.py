@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import secrets
+import shutil
 import sys
-import tempfile
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 from urllib.parse import quote
 
 import httpx
+from collector.stack import state as states
 from collector.stack.lifecycle import Stack
+from collector.stack.processes import Identity, start, stop
 from collector.stack.services import url
-from examples.shop.demo.processes import Crew
 
 from tests.processor import free_ports
 from tests.sdk.processes import environment
 from tests.stack.backends import wait_for
 
+_ENDING_SECONDS = 5.0  # nobody waits for the last words of an idle worker
 ROOT = Path(__file__).parents[2]
 SLOS = ROOT / "examples" / "shop" / "slos.yaml"
 
@@ -32,23 +35,27 @@ class Shop:
     def __init__(self, stack: Stack) -> None:
         assert stack.state is not None
         self._ports = stack.state.ports
-        self._folder = tempfile.TemporaryDirectory(prefix="sloburn-shop-")
+        self._folder = stack.data / "shop"
+        self._folder.mkdir()
         (port,) = free_ports(1)
         self._port = port
         self.url = f"http://127.0.0.1:{port}"
         # No connection is kept: the shop closes idle ones, at times just as the next request leaves.
         limits = httpx.Limits(max_keepalive_connections=0)
-        self._client = httpx.Client(base_url=self.url, timeout=30, trust_env=False, limits=limits)
-        self._crew = Crew(Path(self._folder.name), environment(self._settings(stack)))
+        self._client = httpx.Client(base_url=self.url, timeout=60, trust_env=False, limits=limits)
+        self._data = stack.data
+        self._environment = environment(self._settings(stack))
+        self._running: list[Identity] = []
 
     def __enter__(self) -> Self:
         uvicorn = [sys.executable, "-m", "uvicorn", "examples.shop.app:app", "--port", str(self._port)]
         celery = [sys.executable, "-m", "celery", "-A", "examples.shop.tasks", "worker", "--concurrency", "1"]
+        worker = [*celery, "--loglevel", "INFO"]
         try:
-            self._crew.start("shop", uvicorn, {"OTEL_SERVICE_NAME": "shop"})
-            worker = self._crew.start("worker", [*celery, "--loglevel", "INFO"], {"OTEL_SERVICE_NAME": "shop-worker"})
+            self._start("shop", uvicorn)
+            log = self._start("shop-worker", worker)
             wait_for(self._answers, "the shop answers")
-            wait_for(lambda: "ready." in worker.log.read_text(), "the worker is ready")
+            wait_for(lambda: self._all_live() and "ready." in log.read_text(), "the worker is ready")
         except BaseException:
             self._end()
             raise
@@ -65,21 +72,44 @@ class Shop:
         headers = {"traceparent": f"00-{trace_id}-00f067aa0ba902b7-01"} if trace_id else {}
         return self._client.post("/pay", json={"cart_id": "stack"}, headers=headers).status_code
 
+    def pay_slowly(self) -> str:
+        """Pay in a time that is longer than promised, and return the trace: sampling keeps it."""
+        trace_id = secrets.token_hex(16)
+        self.break_payments("slow")
+        assert self.pay(trace_id) == 200
+        self.break_payments("off")
+        return trace_id
+
     def break_payments(self, mode: str) -> None:
         """Turn the fault switch of /pay."""
         self._client.post("/chaos", json={"route": "/pay", "mode": mode}).raise_for_status()
 
+    def _start(self, name: str, command: list[str]) -> Path:
+        """Start a process and return its log, which a failed test shows as it shows those of the stack's servers."""
+        log = self._data / "logs" / f"{name}.log"
+        settings = {**self._environment, "OTEL_SERVICE_NAME": name}
+        identity = start(command, log=log, folder=ROOT, environment=settings)
+        self._running.append(identity)
+        now = states.load(self._data)
+        assert now is not None
+        states.save(self._data, now.with_process(name, identity))  # so that the stack's guard knows of it
+        return log
+
+    def _all_live(self) -> bool:
+        assert all(one.is_alive() for one in self._running), "a process of the shop ended by itself"
+        return True
+
     def _answers(self) -> bool:
-        self._crew.check()
+        assert self._all_live()
         try:
             return self._client.get("/health").is_success
         except httpx.TransportError:
             return False
 
     def _end(self) -> None:
-        self._crew.stop()
+        stop(self._running, _ENDING_SECONDS)
         self._client.close()
-        self._folder.cleanup()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def _settings(self, stack: Stack) -> dict[str, str]:
         password = (stack.data / "secrets" / "postgresql").read_text()
@@ -88,7 +118,7 @@ class Shop:
             "OTEL_EXPORTER_OTLP_ENDPOINT": url(self._ports, "otlp_http"),
             # Longer than Prometheus waits between two scrapes: an exemplar is in one export only.
             "OTEL_METRIC_EXPORT_INTERVAL": "12000",
-            "SHOP_BROKER_DIR": str(Path(self._folder.name) / "broker"),
+            "SHOP_BROKER_DIR": str(self._folder / "broker"),
             "SHOP_DATABASE_URL": f"postgresql://sloburn:{quote(password)}@{address}/postgres",
             "PYTHONPATH": str(ROOT),
         }

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from collector.stack import state as states
 from collector.stack.lifecycle import Stack
 
-from tests.stack.backends import Backends, wait_for
+from tests.stack.backends import PATIENCE_SECONDS, Backends, wait_for
 from tests.stack.conftest import Report
-from tests.stack.drill import SPANS, Load
+from tests.stack.drill import SPANS, Load, outage_seconds
 
-# How many spans each phase lasts: before the fault, during it, after it. 100,000 of them are several minutes.
-PHASE_SPANS = int(os.environ.get("DRILL_PHASE_SPANS", "400"))
-DECISION_SECONDS = 20.0  # tail sampling has decided after ten
+PHASE_SPANS = 400  # how long each phase lasts: before the fault, during it, after it
+_WINDOW_NS = 4 * 10**9
+DECISION_SECONDS = 30.0  # tail sampling has decided after ten
 SELECTOR = '{service_name="drill"}'
 CALLS = 'sum(traces_span_metrics_calls_total{service_name="drill"})'
 
@@ -30,15 +29,20 @@ class Tally:
         self._backends = backends
         self._events = backends.settled_events("drill")
         self._lines = backends.count_lines(SELECTOR)
+        self._traces: set[int] = set()
+        self._patience_seconds = PATIENCE_SECONDS + 2 * outage_seconds()  # a backlog takes its time
+
+    def _wait(self, look: Callable[[], bool], what: str) -> None:
+        wait_for(look, what, self._patience_seconds)
 
     def assert_counted(self, load: Load) -> None:
         """Every span that was taken is an event in sloburn's ledger, once."""
-        wait_for(lambda: self.events() >= len(load.spans), f"sloburn counts {len(load.spans)} events")
+        self._wait(lambda: self.events() >= len(load.spans), f"sloburn counts {len(load.spans)} events")
         assert self.events() == len(load.spans)
 
     def assert_lines_kept(self, load: Load) -> None:
         """Every log line that was taken is in Loki; a line that was sent twice may be there once."""
-        wait_for(lambda: self.lines() >= load.lines, f"Loki has {load.lines} lines")
+        self._wait(lambda: self.lines() >= load.lines, f"Loki has {load.lines} lines")
 
     def settled_missing_traces(self, load: Load) -> int:
         """Return how many traces Jaeger does not have once no more come."""
@@ -50,16 +54,19 @@ class Tally:
                 seen.append((now, count))
             return now - seen[-1][0] > DECISION_SECONDS
 
-        wait_for(stands_still, "no more traces come")
+        self._wait(stands_still, "no more traces come")
         return seen[-1][1]
 
     def assert_traces_kept(self, load: Load) -> None:
         """Every trace that was taken is in Jaeger."""
-        wait_for(lambda: not self.missing_traces(load), f"Jaeger has {len(load.spans)} traces")
+        self._wait(lambda: not self.missing_traces(load), f"Jaeger has {len(load.spans)} traces")
 
     def missing_traces(self, load: Load) -> set[int]:
-        """Return the traces that Jaeger does not have."""
-        return load.spans - self._backends.trace_ids("drill", 100_000)
+        """Return the traces that Jaeger does not have; it is asked for some seconds of them at a time, and once."""
+        missing = {number: end for number, end in load.spans.items() if number not in self._traces}
+        for begin in {end - end % _WINDOW_NS for end in missing.values()}:
+            self._traces |= self._backends.trace_ids("drill", begin - _WINDOW_NS, begin + _WINDOW_NS)
+        return missing.keys() - self._traces
 
     def summary(self, load: Load) -> str:
         """Say what was sent and what is where."""
@@ -84,6 +91,7 @@ def test_backend_is_down_for_a_while(stack: Stack, backends: Backends, report: R
         stack.kill(name)
         began = time.monotonic()
         load.wait_for_more(PHASE_SPANS)
+        load.wait_until(began + outage_seconds())
         _assert_neighbours_go_on(backends, name)
         stack.start(name)
         away = time.monotonic() - began
@@ -189,7 +197,8 @@ def test_queue_is_full(stack: Stack, backends: Backends, report: Report) -> None
     assert lines > 0
     tally.assert_counted(load)
     tally.assert_lines_kept(load)
-    report(f"queue to sloburn full: {tally.summary(load)}")
+    lost = tally.settled_missing_traces(load)
+    report(f"queue to sloburn full: {tally.summary(load)}; {lost} traces lost")
 
 
 @pytest.fixture
@@ -222,7 +231,8 @@ def test_disk_is_full(stack: Stack, backends: Backends, report: Report, small_di
         load.wait_for_more(PHASE_SPANS)
 
     tally.assert_counted(load)
-    report(f"disk of the queues full: {tally.summary(load)}")
+    lost = tally.settled_missing_traces(load)
+    report(f"disk of the queues full: {tally.summary(load)}; {lost} traces lost")
 
 
 def test_jaeger_keeps_traces_over_a_restart(stack: Stack, backends: Backends) -> None:
@@ -235,7 +245,7 @@ def test_jaeger_keeps_traces_over_a_restart(stack: Stack, backends: Backends) ->
     stack.stop("jaeger")
     stack.start("jaeger")
 
-    assert backends.trace(trace_id)
+    wait_for(lambda: backends.trace(trace_id), "the trace is still in Jaeger")
 
 
 def test_tail_sampling_is_what_a_crash_costs(stack: Stack, backends: Backends, report: Report) -> None:

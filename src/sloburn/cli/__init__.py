@@ -283,8 +283,8 @@ examples:
 def _add_sampling(commands: _Commands[argparse.ArgumentParser]) -> None:
     text = """\
 Compile SLO documents to tail-sampling policies of the Collector, so that each trace in which a span broke a promise is
-kept: by the conditions, services and thresholds of the documents, judged as the processor judges. SLOs that are not
-about spans are passed over, and named; what has no counterpart is refused, by name and with the reason."""
+kept: by the conditions, services and thresholds of the documents, judged as the processor judges. SLOs to which
+no span is bad are passed over, and named; what has no counterpart is refused, by name and with the reason."""
     epilog = """\
 examples:
   sloburn sampling slos.yaml --collector otel-collector.yaml -o sampling.yaml

@@ -6,8 +6,9 @@ import argparse
 import sys
 from pathlib import Path
 
+from sloburn.cli.output import write_output
 from sloburn.duration import parse_duration
-from sloburn.errors import CallError, ConfigError
+from sloburn.errors import CallError
 from sloburn.rules import Compiled, Settings, compile_slos, operator_text, prometheus_text
 from sloburn.rules.sources import CollectorSource, SloburnSource
 from sloburn.rules.span_metrics import OURS, read_span_metrics
@@ -38,7 +39,7 @@ def run(given: argparse.Namespace) -> int:
             file=sys.stderr,
         )
         return 1
-    _write(given.output, _text(compiled, given))
+    write_output(given.output, _text(compiled, given))
     return 0
 
 
@@ -71,13 +72,3 @@ def _renamed(text: str) -> tuple[str, str]:
 
 def _text(compiled: Compiled, given: argparse.Namespace) -> str:
     return operator_text(compiled) if given.format == OPERATOR else prometheus_text(compiled)
-
-
-def _write(output: str | None, text: str) -> None:
-    if output in (None, "-"):
-        print(text, end="")
-        return
-    try:
-        Path(str(output)).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"--output {output}: cannot be written: {error.strerror}") from error

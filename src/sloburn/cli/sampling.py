@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from sloburn.errors import ConfigError
+from sloburn.cli.output import write_output
 from sloburn.rules.sampling import compile_sampling, read_sampler, sampling_text
 from sloburn.spec import load_slos
 
@@ -32,15 +32,5 @@ def run(given: argparse.Namespace) -> int:
             file=sys.stderr,
         )
         return 1
-    _write(given.output, sampling_text(kept, sampler))
+    write_output(given.output, sampling_text(kept, sampler))
     return 0
-
-
-def _write(output: str | None, text: str) -> None:
-    if output in (None, "-"):
-        print(text, end="")
-        return
-    try:
-        Path(str(output)).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"--output {output}: cannot be written: {error.strerror}") from error

@@ -23,7 +23,7 @@ from sloburn.sdk.log_errors import Fields, error_frames, error_head, remembered_
 from sloburn.sdk.log_files import LineFile
 from sloburn.sdk.log_ids import Ids, ids_of_texts, present_ids
 from sloburn.sdk.log_json import make_encode
-from sloburn.sdk.redaction import Redactor
+from sloburn.sdk.redaction import Redactor, printed
 
 _MOST_CALLERS = 40
 _encode = make_encode()
@@ -108,7 +108,7 @@ class EventFinisher:
 
     def export(self, event: EventDict) -> None:
         """Export an event that somebody else renders; it is used up."""
-        level, name = str(event.pop("level", "info")), str(event.pop("logger", "root"))
+        level, name = printed(event.pop("level", "info")), printed(event.pop("logger", "root"))
         error = take_error(event)
         self.sinks.redactor.clean(event)
         for key in ("timestamp", "trace_id", "span_id", "service.name"):
@@ -120,7 +120,7 @@ class EventFinisher:
 
     def _finish(self, event: EventDict) -> str:
         sinks = self.sinks
-        level, name = str(event.pop("level")), str(event.pop("logger"))
+        level, name = printed(event.pop("level")), printed(event.pop("logger"))
         error = take_error(event)
         if "stack_info" in event and event.pop("stack_info") is True:
             event["stack"] = _callers()

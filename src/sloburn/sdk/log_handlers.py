@@ -5,8 +5,11 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
 
+from sloburn.sdk.import_hook import when_imported
 from sloburn.sdk.log_events import EventFinisher
 from sloburn.sdk.log_records import RecordHandler, RedactingFilter
 from sloburn.sdk.log_servers import ToRoot, join_servers
@@ -14,6 +17,7 @@ from sloburn.sdk.log_servers import ToRoot, join_servers
 logger = logging.getLogger("sloburn")
 
 _OURS = (RecordHandler, ToRoot)
+_CONFIGURATION = "logging.config"
 
 
 class HandlerKeeper:
@@ -28,16 +32,19 @@ class HandlerKeeper:
     """
 
     def __init__(self, finisher: EventFinisher) -> None:
-        self._finisher = finisher
         self._root = logging.getLogger()
         self._is_contested = False
         self.handler = RecordHandler(finisher, is_writing=not self._root.handlers)
+        # One of each for all loggers: threads look at the same time, and what is there already is not added again.
+        self._exporter = RecordHandler(finisher, is_writing=False)
+        self._filter = RedactingFilter(finisher)
 
     def begin(self) -> None:
         """Put the handlers on."""
         self._root.addHandler(self.handler)
         self._follow_additions()
-        join_servers(None if self.handler.is_writing else self._make_exporter)
+        when_imported(_CONFIGURATION, self._follow_configurations)
+        join_servers(lambda: self.handler.is_writing)
         self.look()
 
     def look(self) -> None:
@@ -62,10 +69,33 @@ class HandlerKeeper:
         def add_and_look(handler: logging.Handler) -> None:
             add(handler)
             if handler is not self.handler:
-                with contextlib.suppress(Exception):
-                    self.look()
+                self._try_to_look()
 
         self._root.addHandler = add_and_look  # type: ignore[method-assign, assignment]
+
+    def _follow_configurations(self) -> None:
+        """Look at once when other loggers get theirs, wherever the names that the host calls were imported from.
+
+        Both are looked up in their place whenever `dictConfig` or `fileConfig` runs.
+        """
+        module = sys.modules[_CONFIGURATION]
+        self._look_after(module.DictConfigurator, "configure")
+        self._look_after(module, "_install_loggers")
+
+    def _look_after(self, owner: object, name: str) -> None:
+        original: Callable[..., Any] = getattr(owner, name)
+
+        @functools.wraps(original)
+        def act_and_look(*args: object, **kwargs: object) -> object:
+            answer = original(*args, **kwargs)
+            self._try_to_look()
+            return answer
+
+        setattr(owner, name, act_and_look)
+
+    def _try_to_look(self) -> None:
+        with contextlib.suppress(Exception):
+            self.look()
 
     def _yield(self) -> None:
         """Let the host's handlers write."""
@@ -80,21 +110,16 @@ class HandlerKeeper:
             other.disabled = False
         if not other.handlers:
             return
-        exporter = next((handler for handler in other.handlers if type(handler) is RecordHandler), None)
-        if exporter is not None and other.propagate:
-            other.removeHandler(exporter)
-        if any(_others(other)):
-            self._guard(other)
-            if exporter is None and not other.propagate and not any(isinstance(h, ToRoot) for h in other.handlers):
-                other.addHandler(self._make_exporter())
+        self._guard(other)
+        is_joined = other.propagate or any(isinstance(handler, ToRoot) for handler in other.handlers)
+        if is_joined or not any(_others(other)):
+            other.removeHandler(self._exporter)
+        else:
+            other.addHandler(self._exporter)
 
     def _guard(self, owner: logging.Logger) -> None:
         for handler in _others(owner):
-            if not any(isinstance(known, RedactingFilter) for known in handler.filters):
-                handler.addFilter(RedactingFilter(self._finisher))
-
-    def _make_exporter(self) -> RecordHandler:
-        return RecordHandler(self._finisher, is_writing=False)
+            handler.addFilter(self._filter)
 
 
 def _loggers() -> list[logging.Logger]:

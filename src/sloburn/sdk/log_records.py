@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import logging
+from collections.abc import Mapping
+from typing import Any, cast
 
 import structlog
 from structlog.typing import EventDict
@@ -12,6 +15,10 @@ from sloburn.sdk.log_errors import stacktrace
 from sloburn.sdk.log_events import EventFinisher
 from sloburn.sdk.log_files import write_line
 from sloburn.sdk.log_levels import word
+from sloburn.sdk.redaction import Redactor
+
+# What the standard library takes for the parts of a message.
+Arguments = tuple[object, ...] | Mapping[str, object] | None
 
 _RECORD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 # What every line begins with: a field of ``extra`` under such a name keeps its value and gets another name.
@@ -76,8 +83,24 @@ class RedactingFilter(logging.Filter):
             return
         message = record.getMessage()
         cleaned = redactor.text(message)
-        if cleaned != message:
+        if cleaned != message and not self._redact_arguments(record, cleaned):
             record.msg, record.args = cleaned, ()
+
+    def _redact_arguments(self, record: logging.LogRecord, cleaned: str) -> bool:
+        """Redact the arguments alone, as formatters of access lines look at them; False when that is not enough.
+
+        Args:
+            record: What is logged.
+            cleaned: Its message without secrets.
+        """
+        try:
+            arguments = _clean_arguments(record.args, self._finisher.sinks.redactor)
+            is_enough = str(record.msg) % arguments == cleaned
+        except Exception:
+            return False
+        if is_enough:
+            record.args = arguments
+        return is_enough
 
     def _redact_error(self, record: logging.LogRecord) -> None:
         error = record.exc_info[1] if record.exc_info else None
@@ -94,6 +117,15 @@ class RedactingFilter(logging.Filter):
         cleaned = self._finisher.sinks.redactor.attributes(fields)
         if cleaned is not fields:
             vars(record).update(cleaned)
+
+
+def _clean_arguments(arguments: Arguments, redactor: Redactor) -> Arguments:
+    """Return arguments without secrets; a mapping keeps its type, which may know a text for what is absent."""
+    if isinstance(arguments, tuple):
+        return tuple(redactor.text(part) if isinstance(part, str) else part for part in arguments)
+    kept: Any = copy.copy(arguments)
+    kept.update(redactor.attributes(kept))
+    return cast("Arguments", kept)
 
 
 def _message_of(record: logging.LogRecord) -> str:

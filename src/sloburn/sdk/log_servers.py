@@ -9,29 +9,27 @@ from collections.abc import Callable
 from importlib import import_module
 
 from sloburn.sdk.import_hook import when_imported
+from sloburn.sdk.log_records import RecordHandler
 
 _SERVERS = ("uvicorn", "uvicorn.access", "uvicorn.error", "gunicorn.error", "gunicorn.access", "hypercorn.error",
             "hypercorn.access")  # fmt: skip
 
 
-def join_servers(make_exporter: Callable[[], logging.Handler] | None) -> None:
+def join_servers(is_writing: Callable[[], bool]) -> None:
     """Let servers' loggers write through the root logger, now and whenever uvicorn sets up its logging again.
 
     Args:
-        make_exporter: Makes a handler that only exports, for hosts that keep their own look: then servers keep theirs.
-            None when lines are ours.
+        is_writing: Whether lines are ours. Where a host keeps its own look servers keep theirs, and are exported as
+            any logger that hands nothing on.
     """
-    _join_all(make_exporter)
-    when_imported("uvicorn.config", lambda: _follow_uvicorn(make_exporter))
+    _join_all(is_writing)
+    when_imported("uvicorn.config", lambda: _follow_uvicorn(is_writing))
 
 
-def _join_all(make_exporter: Callable[[], logging.Handler] | None) -> None:
-    for name in _SERVERS:
-        logger = logging.getLogger(name)
-        if make_exporter is None:
-            _take_over(logger)
-        elif logger.handlers and not logger.propagate:
-            _add_once(logger, make_exporter())
+def _join_all(is_writing: Callable[[], bool]) -> None:
+    if is_writing():
+        for name in _SERVERS:
+            _take_over(logging.getLogger(name))
 
 
 def _take_over(logger: logging.Logger) -> None:
@@ -44,7 +42,7 @@ def _take_over(logger: logging.Logger) -> None:
     handlers = logger.handlers
     if not any(_is_standard(handler) or isinstance(handler, ToRoot) for handler in handlers):
         return
-    kept = [handler for handler in handlers if not _is_standard(handler) and not isinstance(handler, ToRoot)]
+    kept = [known for known in handlers if not _is_standard(known) and not isinstance(known, (ToRoot, RecordHandler))]
     handlers[:] = [*kept, ToRoot()]
     logger.propagate = False
 
@@ -64,12 +62,7 @@ def _is_standard(handler: logging.Handler) -> bool:
     return handler.stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__)
 
 
-def _add_once(logger: logging.Logger, handler: logging.Handler) -> None:
-    if not any(type(known) is type(handler) for known in logger.handlers):
-        logger.addHandler(handler)
-
-
-def _follow_uvicorn(make_exporter: Callable[[], logging.Handler] | None) -> None:
+def _follow_uvicorn(is_writing: Callable[[], bool]) -> None:
     """Join again after uvicorn has replaced its handlers, as it does when a program calls `uvicorn.run`."""
     # Not `import uvicorn.config`: the package gets the attribute only after this hook has run.
     config = import_module("uvicorn.config").Config
@@ -78,6 +71,6 @@ def _follow_uvicorn(make_exporter: Callable[[], logging.Handler] | None) -> None
     @functools.wraps(original)
     def configure_logging(self: object) -> None:
         original(self)
-        _join_all(make_exporter)
+        _join_all(is_writing)
 
     config.configure_logging = configure_logging

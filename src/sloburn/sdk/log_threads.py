@@ -4,10 +4,12 @@ A thread starts with no context at all (one of a free-threaded Python 3.14 with 
 gets our part of it; other context variables stay what Python makes of them. The work that an executor is given gets it
 for as long as it runs. Threads that libraries and the standard library start for themselves get none: workers of a
 pool, an exporter or a listener that is started within the first request would carry its ids and its span for ever.
+So do the processes of a pool: a forked one is born with all of the context.
 """
 
 from __future__ import annotations
 
+import contextvars
 import functools
 import sys
 import threading
@@ -24,11 +26,13 @@ from sloburn.sdk.import_hook import when_imported
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
+    from multiprocessing.process import BaseProcess
 
 P = ParamSpec("P")
 Result = TypeVar("Result")
 
 _EXECUTORS = "concurrent.futures.thread"
+_PROCESSES = "multiprocessing.process"
 # Who wraps `Thread.start` as well, and so stands between it and whoever called it.
 _WRAPPERS = ("sentry_sdk.integrations.threading", "opentelemetry.instrumentation.threading", "wrapt.wrappers")
 _INSTALLED = ("site-packages", "dist-packages")
@@ -55,6 +59,11 @@ class Carried:
         """Tell whether there is nothing to carry."""
         return not self.fields and not self.context
 
+    def enter(self) -> None:
+        """Stay in it."""
+        bind_contextvars(**self.fields)
+        context.attach(self.context)
+
     def run(self, function: Callable[P, Result], /, *args: P.args, **kwargs: P.kwargs) -> Result:
         """Call a function in it, and leave the thread as it was."""
         fields = bind_contextvars(**self.fields)
@@ -66,28 +75,44 @@ class Carried:
             reset_contextvars(**fields)
 
 
+def _enter_nothing() -> None:
+    """Leave what is ours of an inherited context."""
+    clear_contextvars()
+    context.attach(context.Context())
+
+
 class _Run:
     """Stands in for the ``run`` of one thread, whatever its class, until it has begun.
 
     Args:
-        run: What the thread runs.
-        carried: What it runs in; None takes away what it has inherited.
+        thread: The thread.
+        enter: Brings the thread's context about, for good: what reports an exception that ends it needs it, too.
     """
 
-    def __init__(self, run: Callable[[], None], carried: Carried | None) -> None:
-        self._work: tuple[Callable[[], None], Carried | None] | None = (run, carried)
+    def __init__(self, thread: threading.Thread, enter: Callable[[], None]) -> None:
+        self._names = vars(thread)
+        self._own: Callable[[], None] | None = self._names.get("run")
+        self._run = thread.run
+        self._enter: Callable[[], None] | None = enter
+        thread.run = self  # type: ignore[method-assign]
 
     def __call__(self) -> None:
-        """Run the thread, and let go of it: it holds this object."""
-        if self._work is None:
-            return None
-        run, carried = self._work
-        self._work = None
-        if carried is not None:
-            return carried.run(run)
-        clear_contextvars()
-        context.attach(context.Context())
-        return run()
+        """Run the thread; whoever wrapped this in turn may call it again."""
+        self.put_back()
+        enter, self._enter = self._enter, None
+        if enter is not None:
+            enter()
+        del enter
+        return self._run()
+
+    def put_back(self) -> None:
+        """Give the thread its own ``run`` back, unless somebody has replaced ours: it may call it by name."""
+        if self._names.get("run") is not self:
+            return
+        if self._own is None:
+            del self._names["run"]
+        else:
+            self._names["run"] = self._own
 
 
 class _Wrapped:
@@ -123,32 +148,51 @@ class ThreadFollower:
     def __init__(self, application: str = "") -> None:
         self._application = application
         self._is_following = False
-        self._wrapped: dict[str, _Wrapped] = {}
+        self._wrapped: dict[tuple[type, str], _Wrapped] = {}
 
     def begin(self) -> None:
         """Wrap what is not wrapped yet."""
         self._is_following = True
         self._wrap(threading.Thread, "start", self._wrap_start)
         when_imported(_EXECUTORS, self._begin_executors)
+        when_imported(_PROCESSES, self._begin_processes)
 
     def end(self) -> None:
         """Unwrap."""
         self._is_following = False
-        self._wrapped = {name: wrapped for name, wrapped in self._wrapped.items() if not wrapped.restore()}
+        self._wrapped = {place: wrapped for place, wrapped in self._wrapped.items() if not wrapped.restore()}
 
     def _begin_executors(self) -> None:
         if self._is_following:
             self._wrap(sys.modules[_EXECUTORS].ThreadPoolExecutor, "submit", self._wrap_submit)
 
+    def _begin_processes(self) -> None:
+        if self._is_following:
+            self._wrap(sys.modules[_PROCESSES].BaseProcess, "start", self._wrap_start_of_process)
+
     def _wrap(self, owner: type, name: str, wrap: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
-        if name not in self._wrapped:
-            self._wrapped[name] = _Wrapped(owner, name, wrap)
+        if (owner, name) not in self._wrapped:
+            self._wrapped[owner, name] = _Wrapped(owner, name, wrap)
 
     def _wrap_start(self, original: Callable[..., None]) -> Callable[..., None]:
         def start(thread: threading.Thread) -> None:
-            if self._is_following:
-                self._prepare(thread, sys._getframe(1))
-            original(thread)
+            run = self._prepare(thread, sys._getframe(1)) if self._is_following else None
+            try:
+                original(thread)
+            except RuntimeError:
+                # It runs already, or the system has no thread left: then a host may call `run` by itself.
+                if run is not None:
+                    run.put_back()
+                raise
+
+        return start
+
+    def _wrap_start_of_process(self, original: Callable[..., None]) -> Callable[..., None]:
+        def start(process: BaseProcess) -> None:
+            if self._is_following and _is_library(sys._getframe(1), self._application):
+                contextvars.copy_context().run(_start_with_nothing, original, process)
+            else:
+                original(process)
 
         return start
 
@@ -161,19 +205,20 @@ class ThreadFollower:
 
         return submit
 
-    def _prepare(self, thread: threading.Thread, caller: FrameType) -> None:
+    def _prepare(self, thread: threading.Thread, caller: FrameType) -> _Run | None:
         """Let a thread run in the present context, or in none; never raises."""
         try:
             carried = Carried.here()
             if carried.is_empty():
-                return
+                return None
             if not _is_library(caller, self._application):
-                thread.run = _Run(thread.run, carried)  # type: ignore[method-assign]
-            elif getattr(sys.flags, "thread_inherit_context", 0):
-                thread.run = _Run(thread.run, None)  # type: ignore[method-assign]
+                return _Run(thread, carried.enter)
+            if getattr(sys.flags, "thread_inherit_context", 0):
+                return _Run(thread, _enter_nothing)
         except Exception:
             # A thread of a class that forbids it runs as it would without telemetry.
-            return
+            return None
+        return None
 
 
 def follow_threads(telemetry: Telemetry, application: str) -> None:
@@ -190,8 +235,13 @@ def follow_threads(telemetry: Telemetry, application: str) -> None:
     telemetry.when_reconfigured(lambda config: follower.begin() if config.log_stream.follows_threads else None)
 
 
+def _start_with_nothing(start: Callable[[BaseProcess], None], process: BaseProcess) -> None:
+    _enter_nothing()
+    start(process)
+
+
 def _is_library(caller: FrameType, application: str) -> bool:
-    """Tell whether a thread is started by a library for itself: installed, or of the standard library."""
+    """Tell whether a library starts something for itself: one that is installed, or of the standard library."""
     frame: FrameType | None = caller
     while frame is not None and frame.f_globals.get("__name__") in _WRAPPERS:
         frame = frame.f_back

@@ -8,6 +8,7 @@ import os
 import threading
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Protocol
 
@@ -67,6 +68,10 @@ def json_answer(document: object, status: int = 200) -> Answer:
     return Answer(status=status, content_type="application/json", body=body)
 
 
+# Starlette's own: says whether a route is meant, and what the scope gets when it is.
+Matches = Callable[[Mapping[str, Any]], tuple[Enum, Any]]
+
+
 class Application(Protocol):
     """What is asked of a FastAPI or Starlette application."""
 
@@ -89,7 +94,21 @@ def mount(app: Application, pages: Mapping[str, Page]) -> None:
         app.add_route(path, AsgiPage(page), methods=["GET", "HEAD"], include_in_schema=False)
         # A route that takes everything may have come before.
         routes = app.router.routes
-        routes.insert(0, routes.pop())
+        route = routes.pop()
+        route.matches = _forgetting(route.matches)
+        routes.insert(0, route)
+
+
+def _forgetting(matches: Matches) -> Matches:
+    """Let a route take what it matches out of telemetry: a router asks it, too, when it redirects to it."""
+
+    def matches_unseen(scope: Mapping[str, Any]) -> tuple[Enum, Any]:
+        match, child_scope = matches(scope)
+        if match.name == "FULL" and (forget := scope.get(FORGET)):
+            forget()
+        return match, child_scope
+
+    return matches_unseen
 
 
 class AsgiPage:

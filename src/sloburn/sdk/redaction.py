@@ -116,11 +116,10 @@ class Redactor:
     def _field(self, key: object, value: object, path: Path, budget: _Budget) -> object:
         name = key if isinstance(key, str) else str(key)
         known = self._judge(name)
-        if known == "no" or value is None or isinstance(value, bool):
+        is_count = known == "unless_number" and isinstance(value, (int, float))
+        if known == "no" or value is None or isinstance(value, bool) or is_count:
             return self._value(value, path, name, budget)
-        if known == "unless_number" and isinstance(value, (int, float)):
-            return value
-        return self._decide(value, (*path, name), "key")
+        return self._instead(value, (*path, name), "key", budget)
 
     def _judge(self, name: str) -> Sensitivity:
         judged = self._keys.get(name)
@@ -153,7 +152,7 @@ class Redactor:
 
     def _whole_number(self, value: int, path: Path, budget: _Budget) -> object:
         if self._is_enabled and is_card_number(value):
-            return self._decide(value, path, "card")
+            return self._instead(value, path, "card", budget)
         return value if _LEAST_INT <= value < _MOST_INT or not budget.converts else printed(value)
 
     def _container(self, value: Container, path: Path, budget: _Budget) -> object:
@@ -190,7 +189,7 @@ class Redactor:
     def _replace(self, text: str, path: Path) -> str:
 
         def replace(found: str, rule: str) -> str:
-            return str(self._decide(found, path, rule))
+            return printed(self._decide(found, path, rule))
 
         for pattern in self._patterns:
             text = pattern.sub(lambda found: replace(found[0], "pattern"), text)
@@ -198,6 +197,11 @@ class Redactor:
 
     def _is_suspicious(self, text: str) -> bool:
         return self._is_enabled and (bool(self._patterns) or may_hold_secret(text))
+
+    def _instead(self, value: object, path: Path, rule: str, budget: _Budget) -> object:
+        """Return what is written instead of a value, as plain as other values are."""
+        answer = self._decide(value, path, rule)
+        return answer if answer is REDACTED else _PLAIN._value(answer, path[:-1], path[-1], budget)
 
     def _decide(self, value: object, path: Path, rule: str) -> object:
         if self._callback is None:
@@ -207,6 +211,10 @@ class Redactor:
         except Exception:
             return REDACTED
         return REDACTED if answer is None else answer
+
+
+# Makes the answers of callbacks plain: they have had the last word.
+_PLAIN = Redactor(is_enabled=False)
 
 
 @dataclass(slots=True)

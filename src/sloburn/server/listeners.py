@@ -13,6 +13,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from sloburn.errors import ConfigError
+from sloburn.server.bounded_heads import BoundedHeads
 from sloburn.server.config import Address
 
 BACKLOG = 1024
@@ -62,6 +63,7 @@ class HttpServer(uvicorn.Server):
         config = uvicorn.Config(
             app,
             lifespan="off",
+            http=BoundedHeads,
             ws="none",
             ssl_context_factory=(lambda *_: tls) if tls else None,
             access_log=False,

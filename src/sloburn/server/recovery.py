@@ -257,10 +257,18 @@ def read_notices(store: Store) -> tuple[tuple[int, str], ...]:
         raise StorageCorrupt(f"a row of notices was damaged: {error}") from error
 
 
+def _say_what_begins_anew(engine: Engine, old: list[SeriesKey]) -> None:
+    """Name the SLOs of today whose history is another one's; a whole whose groups alert apart now is no such thing."""
+    today = dict(engine.generations())
+    for name in sorted({key.slo for key in old if today.get(key.slo, key.generation) != key.generation}):
+        log.warning("%s counts something else than before, so its history begins anew; the old one is kept", name)
+
+
 def _restore_checkpoint(engine: Engine, store: Store) -> tuple[Scribe, set[SeriesKey]]:
     evidence = {number: read_failing(json.loads(text)) for number, text in store.evidence()}
     engine.resume_evidence(max(evidence, default=0))
-    numbers, old = {}, set()
+    numbers = {}
+    old: list[SeriesKey] = []
     left: set[int] = set()
     for number, name, state in store.series():
         written = read_series_key(name)
@@ -272,15 +280,14 @@ def _restore_checkpoint(engine: Engine, store: Store) -> tuple[Scribe, set[Serie
             if isinstance(series, Series):
                 series.is_unsaved = series.is_unsaved or key != written
         else:
-            old.add(key.slo)
+            old.append(key)
             left.update(json.loads(state)["failing"])
         numbers[number] = series
     for number, tier, block, cells in store.blocks():
         series = numbers[number]
         if series is not None:  # else no SLO counts it any more
             series.ledger.rings[tier].blocks[block] = read_block(cells)
-    for name in sorted(old & {series.key.slo for series in engine.series.values()}):
-        log.warning("%s counts something else than before, so its history begins anew; the old one is kept", name)
+    _say_what_begins_anew(engine, old)
     engine.heard.update(store.heard())
     for stream, last_point in store.streams():
         engine.streams[stream] = read_stream(last_point)

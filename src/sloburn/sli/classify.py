@@ -74,7 +74,7 @@ class SpanPlan:
     def view(self, attributes: Attributes) -> ResourceView:
         """Return how the spans of a resource are read."""
         get = attributes.get
-        of_resource = {key: value for key in self._read if (value := get(key)) is not None}
+        of_resource = {key: value for key in self._read if (value := get(key))}
         key = tuple(of_resource.items())
         found = self._views.get(key)
         if found is None:

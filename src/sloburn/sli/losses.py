@@ -8,6 +8,7 @@ journal and the checkpoint keep them as they keep everything else.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from enum import StrEnum
 from typing import Protocol
 
@@ -213,6 +214,8 @@ class _View:
         if series.slo.exclusions:
             begin = min(first * self._slice_ns[tier] for tier, (first, _) in self._spans)
             self.hidden = excluded(series.slo.exclusions, begin, now)
+        later = [replace(one, begin_unix_nano=one.begin_unix_nano + told_ns) for one in self.hidden]
+        self._surely_hidden = [one for one in later if one.begin_unix_nano < one.end_unix_nano]  # told, and made, then
 
     def of_items(self, sight: Sight) -> Missed | None:
         """Return what is lost of a signal: each item is an event at the most, unless it is a data point."""
@@ -276,10 +279,10 @@ class _View:
         return tuple(counts), _ranked(sources)
 
     def _in_look_back(self, channel: Channel, tier: int, span: tuple[int, int], before_ns: int) -> int:
-        """Return how many items a channel lost in a look-back and some time before it, excluded time left out."""
+        """Return how many items a channel lost in a look-back and some time before it, but no surely excluded ones."""
         ring, (first, last) = channel.ledger.rings[tier], span
         first -= -(-before_ns // ring.tier.slice_ns)
-        return sum_slices(ring.blocks, first, last)[1] - ring.hidden(first, last, self.hidden)[1]
+        return sum_slices(ring.blocks, first, last)[1] - ring.hidden(first, last, self._surely_hidden)[1]
 
 
 _MOVES = {Signal.METRICS: 2}  # slices that a lost item can move: what a point held counts in the next one's slice

@@ -82,6 +82,7 @@ class Booker(Generic[Item]):
             keys = set(pile.keys)
             commit.items[self._signal, DUPLICATE] += came - len(keys)
         if not keys:
+            commit.seen.setdefault(held, set())  # what comes again is held as long as what comes
             return
         if taken:
             taken |= keys

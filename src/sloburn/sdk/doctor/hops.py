@@ -6,6 +6,9 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from http import HTTPStatus
+from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode, urlsplit
 from urllib.request import Request, urlopen
 
@@ -14,11 +17,16 @@ from sloburn.errors import ConfigError
 from sloburn.sdk.doctor.finding import Finding, ok, problem
 from sloburn.sdk.doctor.queues import waiting
 from sloburn.sdk.doctor.round_trip import SERVICE, Canary, still_waiting
+from sloburn.sdk.doctor.side_by_side import side_by_side
 
 _ABOUT = "hops"
-_ANSWER_SECONDS = 5.0
+_ANSWER_SECONDS = 3.0
 _LONGEST_ANSWER_BYTES = 4 * 1024 * 1024
 _REQUESTS = "sloburn_receiver_requests_total"
+# The processor keeps counts, and no single span: that its requests become more is all that it can tell.
+_COUNTED = "the processor"
+_ALERTS = "Alertmanager"
+_GOOD = {_COUNTED: "took requests since (counts compared: it keeps no single span)", _ALERTS: "is ready"}
 # Part of the names of the Collector's exporters, as in otel-collector.yaml.
 _EXPORTERS = {"Jaeger": "jaeger", "Loki": "loki", "the processor": "sloburn", "Prometheus": "prometheus"}
 
@@ -32,6 +40,7 @@ class Hops:
         jaeger: Has the span.
         loki: Has the log line.
         processor: Page and API of `sloburn serve`.
+        alertmanager: Has nothing of the canary; whether it is ready is asked.
         collector: The Collector's own metrics; asked only about what does not come through.
     """
 
@@ -39,6 +48,7 @@ class Hops:
     jaeger: str = ""
     loki: str = ""
     processor: str = ""
+    alertmanager: str = ""
     collector: str = ""
 
     def __post_init__(self) -> None:
@@ -48,61 +58,87 @@ class Hops:
                 raise ConfigError(f"--{name} {address}: is not an address such as http://localhost:9090")
 
 
-# Where everything is when `make stack-up`, or the compose file, has started it.
-STACK = Hops(
-    prometheus="http://127.0.0.1:9090",
-    jaeger="http://127.0.0.1:16686",
-    loki="http://127.0.0.1:3100",
-    processor="http://127.0.0.1:4321",
-    collector="http://127.0.0.1:8888",
-)
-
-
 def requests_taken(address: str) -> float | None:
     """Return how many requests a processor has taken; None when it cannot be asked."""
     try:
-        text = _get(f"{address.rstrip('/')}/metrics").decode()
+        return _requests_of(address)
     except (OSError, ValueError):
         return None
+
+
+def _requests_of(address: str) -> float:
+    text = _get(f"{address.rstrip('/')}/metrics").decode()
     values = (line.rpartition(" ")[2] for line in text.splitlines() if line.startswith(_REQUESTS))
     return sum(map(float, values))
 
 
 def look_at_hops(hops: Hops, canary: Canary, taken_before: float | None, wait_seconds: float) -> Iterator[Finding]:
-    """Yield for every hop whether the canary has come there, and after how long.
+    """Yield for every hop whether the canary has come there, and after how long; all are asked at the same time.
 
     Args:
         hops: Whom to ask.
         canary: What to look for.
         taken_before: What `requests_taken` said before the canary was sent.
-        wait_seconds: How long to wait for each.
+        wait_seconds: How long to wait for all of them; 0 looks once.
     """
     look: dict[str, tuple[str, Callable[[], bool]]] = {
         "Jaeger": (hops.jaeger, lambda: _is_in_jaeger(hops.jaeger, canary)),
         "Prometheus": (hops.prometheus, lambda: _is_in_prometheus(hops.prometheus, canary)),
         "Loki": (hops.loki, lambda: _is_in_loki(hops.loki, canary)),
-        "the processor": (hops.processor, lambda: (requests_taken(hops.processor) or 0) > (taken_before or 0)),
+        "the processor": (hops.processor, lambda: _requests_of(hops.processor) > (taken_before or 0)),
+        _ALERTS: (hops.alertmanager, lambda: bool(_get(f"{hops.alertmanager.rstrip('/')}/-/ready"))),
     }
-    for name, (address, is_there) in look.items():
-        if address:
-            yield _wait_for(name, address, is_there, wait_seconds, hops.collector)
+    asked = [
+        partial(_wait_for, name, address, is_there, wait_seconds, hops.collector)
+        for name, (address, is_there) in look.items()
+        if address
+    ]
+    yield from filter(None, side_by_side(asked))
 
 
 def _wait_for(name: str, address: str, is_there: Callable[[], bool], wait_seconds: float, collector: str) -> Finding:
-    began, errors = monotonic(), list[str]()
+    began, last = monotonic(), _Last()
 
     def look() -> bool:
         try:
-            return is_there()
+            found, last.error = is_there(), None
         except (OSError, ValueError, KeyError, TypeError) as error:
-            errors.append(str(error) or type(error).__name__)
-            return False
+            last.error = error
+            return _is_down(error)
+        return found
 
-    if still_waiting(look, threading.Event().wait, wait_seconds):
-        why = f": {errors[-1]}" if errors else ""
-        text = f"{name} ({address}) does not have it after {wait_seconds:g} s{why}"
-        return problem(_ABOUT, text, _advice(name, collector))
-    return ok(_ABOUT, f"{name} has it, {monotonic() - began:.1f} s after it was asked")
+    is_missing = still_waiting(look, threading.Event().wait, wait_seconds)
+    why = f": {_reason(last.error)}" if last.error is not None else ""
+    if last.error is not None and (name == _ALERTS or not _is_answer(last.error)):
+        return problem(_ABOUT, f"{name} ({address}) does not answer{why}", f"start it{_until_then(name, collector)}")
+    if is_missing:
+        missing = "took no request" if name == _COUNTED else "does not have it"
+        return problem(_ABOUT, f"{name} ({address}) {missing} after {wait_seconds:g} s{why}", _advice(name, collector))
+    return ok(_ABOUT, f"{name} {_GOOD.get(name, 'has it')}, {monotonic() - began:.1f} s after it was asked")
+
+
+@dataclass(slots=True)
+class _Last:
+    """What was in the way when a server was asked last."""
+
+    error: Exception | None = None
+
+
+def _reason(error: Exception) -> str:
+    reason = error.reason if isinstance(error, URLError) and not isinstance(error, HTTPError) else error
+    return getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
+
+
+def _is_down(error: Exception) -> bool:
+    """Tell whether nobody listens: a server that is slow, or answers with an error, may do better soon."""
+    return isinstance(error, URLError) and isinstance(error.reason, ConnectionRefusedError)
+
+
+def _is_answer(error: Exception) -> bool:
+    """Tell whether a server has answered: Jaeger has 404 for a trace that it does not have."""
+    if isinstance(error, HTTPError):
+        return error.code < HTTPStatus.INTERNAL_SERVER_ERROR
+    return not isinstance(error, OSError)
 
 
 def _advice(name: str, collector: str) -> str:
@@ -110,13 +146,27 @@ def _advice(name: str, collector: str) -> str:
     if not collector:
         return before
     try:
-        held = list(waiting(_get(f"{collector.rstrip('/')}/metrics").decode(), _EXPORTERS[name]))
+        held = _held(name, collector)
     except (OSError, ValueError) as error:
         return f"the Collector itself ({collector}) does not answer: {error}"
     if held:
-        exporter, count = held[0]
-        return f"the Collector holds {count} bytes for {exporter} and cannot deliver: is {name} where it sends to?"
+        return f"{held} and cannot deliver: is {name} where it sends to?"
     return f"{before}; nothing waits there for {name}"
+
+
+def _until_then(name: str, collector: str) -> str:
+    """Say what the Collector holds back for a server that is down; nothing if it holds nothing or cannot be asked."""
+    try:
+        held = _held(name, collector) if collector and name in _EXPORTERS else ""
+    except (OSError, ValueError):
+        held = ""
+    return f"; {held} until then" if held else ", or look at its log"
+
+
+def _held(name: str, collector: str) -> str:
+    metrics = _get(f"{collector.rstrip('/')}/metrics").decode()
+    held = waiting(metrics, _EXPORTERS[name])
+    return next((f"the Collector holds {count} bytes for {exporter}" for exporter, count in held), "")
 
 
 def _is_in_jaeger(address: str, canary: Canary) -> bool:

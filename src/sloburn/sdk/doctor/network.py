@@ -12,11 +12,14 @@ from contextlib import closing
 from http.client import responses
 from urllib.parse import SplitResult, urlsplit
 
+from sloburn.clock import monotonic
 from sloburn.sdk.config import Target
 from sloburn.sdk.doctor.finding import Finding, note, ok, problem
 from sloburn.sdk.doctor.settings import place
 
 _ABOUT = "network"
+# A socket without any time left would not wait at all, which is another mode.
+_LEAST_SECONDS = 0.05
 _TLS_RECORDS = (b"\x15\x03", b"\x16\x03")
 # A connection over HTTP/2 begins so, and the server's first frame is SETTINGS: type 4 after three bytes of length.
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
@@ -36,7 +39,8 @@ _STATUS_ADVICE = {
 
 
 def look_at_network(target: Target, timeout_seconds: float) -> Iterator[Finding]:
-    """Yield what is in the way to a target; the last finding is ok when nothing is."""
+    """Yield what is in the way to a target, within a time; the last finding is ok when nothing is."""
+    deadline = monotonic() + timeout_seconds
     parts = urlsplit(target.url)
     host = parts.hostname or "localhost"
     port = parts.port or {"https": 443, "http": 80}.get(parts.scheme, 80)
@@ -48,7 +52,7 @@ def look_at_network(target: Target, timeout_seconds: float) -> Iterator[Finding]
         yield _unreachable(error, host, port)
         return
     with closing(connection):
-        yield from _talk(connection, target, parts, host)
+        yield from _talk(connection, target, parts, deadline)
 
 
 def _unreachable(error: OSError, host: str, port: int) -> Finding:
@@ -63,14 +67,16 @@ def _unreachable(error: OSError, host: str, port: int) -> Finding:
     return problem(_ABOUT, f"{where} cannot be reached: {error.strerror or error}", "check the address")
 
 
-def _talk(connection: socket.socket, target: Target, parts: SplitResult, host: str) -> Iterator[Finding]:
+def _talk(connection: socket.socket, target: Target, parts: SplitResult, deadline: float) -> Iterator[Finding]:
     talking: socket.socket = connection
+    talking.settimeout(max(_LEAST_SECONDS, deadline - monotonic()))
     if parts.scheme == "https":
         try:
-            talking = _secure(connection, target, host)
+            talking = _secure(connection, target, parts.hostname or "localhost")
         except (OSError, ssl.SSLError) as error:
             yield _no_tls(error, place(target))
             return
+        talking.settimeout(max(_LEAST_SECONDS, deadline - monotonic()))
     try:
         talking.sendall(_PREFACE if target.protocol == "grpc" else _request(target, parts))
         first = talking.recv(4096)

@@ -16,8 +16,9 @@ from typing import Any, Final
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
-# What a deeply nested log event may cost: OTLP receivers refuse messages that are nested 100 deep.
-_DEEPEST = 40
+# How deep a value may be: receivers refuse messages that are nested 100 deep, a level of a mapping nests three, and an
+# exemplar's attribute is the ninth.
+_DEEPEST = 30
 _MOST_CACHED_PAIRS = 2048
 _LONGEST_CACHED_VALUE = 64
 _LEAST_INT, _MOST_INT = -(2**63), 2**63 - 1
