@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import socket
 import subprocess
 import sys
@@ -95,7 +96,7 @@ def running(call: list[str], folder: Path, address: str) -> Iterator[None]:
         yield
     finally:
         process.terminate()
-        process.wait(timeout=20)
+        process.wait(timeout=60)
 
 
 @pytest.fixture
@@ -134,12 +135,13 @@ def test_every_command_has_its_test() -> None:
         "sloburn autopsy",
         "sloburn rules",
         "sloburn dashboards",
+        "sloburn sampling",
         "uvicorn",
         "curl",
     )
     untried = [line for line in COMMANDS if line not in ELSEWHERE and not line.startswith(tried)]
     assert untried == []
-    assert len(COMMANDS) == 21
+    assert len(COMMANDS) == 22
 
 
 def test_make_has_the_two_commands() -> None:
@@ -193,11 +195,14 @@ def test_an_slo_can_say_all_of_it(folder: Path) -> None:
 
 
 def test_the_slos_compile(folder: Path) -> None:
-    """The README's SLOs become rules and dashboards."""
+    """The README's SLOs become rules, dashboards and sampling policies."""
+    shutil.copy(ROOT / "otel-collector.yaml", folder)
     run(command("sloburn rules"), folder)
     run(command("sloburn dashboards"), folder)
     assert "checkout-availability" in (folder / "rules.yml").read_text()
     assert list((folder / "dashboards").glob("*.json"))
+    run(command("sloburn sampling"), folder)
+    assert "checkout-availability" in (folder / "sampling.yaml").read_text()
 
 
 @pytest.mark.usefixtures("ports")
