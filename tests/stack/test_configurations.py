@@ -35,8 +35,12 @@ def test_collector_accepts_its_configuration(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(file.name for file in OPTIONS.glob("*.yaml") if file.name not in FOR_CONTRIB))
-def test_collector_accepts_every_option(stack: Stack, name: str) -> None:
-    """Each optional part is valid when it is merged into the one file."""
+def test_collector_accepts_every_option(
+    stack: Stack, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each optional part is valid when it is merged into the one file; the token that one of them reads is there."""
+    (tmp_path / "token").write_text("a token")
+    monkeypatch.setenv("SLOBURN_TOKEN_FILE", str(tmp_path / "token"))
     ask("otelcol", "validate", f"--config={BASE}", f"--config={OPTIONS / name}")
 
 
