@@ -291,7 +291,8 @@ def test_closed_pipe_ends_calmly(tmp_path: Path) -> None:
     command = f"{shlex.quote(sys.executable)} -m examples.shop.demo | head -n 2; exit ${{PIPESTATUS[0]}}"
     environment = os.environ | {"TMPDIR": str(tmp_path)}
 
-    found = subprocess.run(["bash", "-c", command], cwd=ROOT, env=environment, capture_output=True, timeout=60)
+    with usual_ports():
+        found = subprocess.run(["bash", "-c", command], cwd=ROOT, env=environment, capture_output=True, timeout=60)
 
     assert (found.returncode, found.stderr) == (130, b"")
     assert list(tmp_path.iterdir()) == []
