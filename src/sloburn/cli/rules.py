@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
-from sloburn.cli.output import write_output
+from sloburn.cli.output import may_write, write_output
 from sloburn.duration import parse_duration
 from sloburn.errors import CallError
 from sloburn.rules import Compiled, Settings, compile_slos, operator_text, prometheus_text
@@ -30,14 +29,7 @@ def run(given: argparse.Namespace) -> int:
     """
     settings = _settings(given)
     compiled = compile_slos(load_slos([Path(path) for path in given.paths]), settings)
-    for name, text in (*compiled.refused, *compiled.notes):
-        print(f"{name}: {text}", file=sys.stderr)
-    if compiled.refused and not given.partial:
-        count = len(compiled.refused)
-        print(
-            f"nothing written: {count} SLO{'s' if count > 1 else ''} refused; --partial leaves them out",
-            file=sys.stderr,
-        )
+    if not may_write(compiled.refused, compiled.notes, is_partial=given.partial):
         return 1
     write_output(given.output, _text(compiled, given))
     return 0

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
-from sloburn.cli.output import write_output
+from sloburn.cli.output import may_write, write_output
 from sloburn.rules.sampling import compile_sampling, read_sampler, sampling_text
 from sloburn.spec import load_slos
 
@@ -23,14 +22,7 @@ def run(given: argparse.Namespace) -> int:
     """
     sampler = read_sampler(Path(given.collector))
     kept = compile_sampling(load_slos([Path(path) for path in given.paths]), sampler)
-    for name, text in (*kept.refused, *kept.notes):
-        print(f"{name}: {text}", file=sys.stderr)
-    if kept.refused and not given.partial:
-        count = len(kept.refused)
-        print(
-            f"nothing written: {count} SLO{'s' if count > 1 else ''} refused; --partial leaves them out",
-            file=sys.stderr,
-        )
+    if not may_write(kept.refused, kept.notes, is_partial=given.partial):
         return 1
     write_output(given.output, sampling_text(kept, sampler))
     return 0
