@@ -15,6 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tests.ports import free_ports
+
 COLLECTOR = Path(os.environ.get("SLOBURN_BENCH_CACHE", "~/.cache/sloburn-bench")).expanduser() / "collector"
 
 _COLLECTOR_CONFIG = """\
@@ -33,10 +35,8 @@ service:
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on now."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+    """Return a port that nobody listens on now, and that no sender is given while its server is started again."""
+    return free_ports(1)[0]
 
 
 class Server:

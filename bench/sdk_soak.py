@@ -22,16 +22,17 @@ from tests.sdk.collector import Collector
 from tests.sdk.processes import environment, free_port
 
 _SERVICE = """
-import json, os, sys, time
+import json, os, select, sys, time
 from sloburn import init_telemetry
-endpoint, rate, seconds, queue = sys.argv[1], *map(float, sys.argv[2:])
+endpoint, rate, seconds = sys.argv[1], *map(float, sys.argv[2:])
 telemetry = init_telemetry(service_name="soak", endpoint=endpoint, export_interval=0.5, timeout=1.0, libraries=False)
 counter = telemetry.meter.create_counter("work")
 page = os.sysconf("SC_PAGE_SIZE")
 def memory():
     with open("/proc/self/statm") as file: return int(file.read().split()[1]) * page / 2**20
 made, began, told = 0, time.monotonic(), 0.0
-while (now := time.monotonic() - began) < seconds:
+while not select.select([sys.stdin], [], [], 0)[0]:
+    now = time.monotonic() - began
     while made < now * rate:
         with telemetry.tracer.start_as_current_span("work", attributes={"n": made, "route": "/items/{item_id}"}):
             counter.add(1)
@@ -51,14 +52,14 @@ print("SOAK" + json.dumps({"at": now, "MiB": memory(), "made": made, "sent": sta
 class Received:
     """What all Collectors of a run have received together."""
 
-    spans: int = 0
+    spans: set[str] = field(default_factory=set)
     counted: float = 0.0
     lives: int = 0
     moods: list[str] = field(default_factory=list)
 
     def add(self, collector: Collector, mood: str) -> None:
-        """Add what one life of the Collector has received."""
-        self.spans += len(collector.arrivals.spans)
+        """Add what one life of the Collector has received; what it took but could not confirm comes again."""
+        self.spans |= {span.span_id for span in collector.arrivals.spans}
         self.counted = max(self.counted, collector.total("work"))
         self.lives += 1
         self.moods.append(mood)
@@ -70,7 +71,7 @@ class Books:
 
     Args:
         made: Spans that the service made.
-        received: Spans that Collectors received.
+        received: Spans that Collectors received, each counted once.
         lost: Spans that the service counted as lost, by reason.
         waiting: Spans that were still waiting.
         counted: What the counter said last; it must be the truth whatever happened to spans.
@@ -90,18 +91,20 @@ class Books:
 
     @property
     def missing(self) -> int:
-        """Spans that nobody knows about; negative ones were received twice."""
+        """Spans that nobody knows about; negative ones were received and counted as lost."""
         return self.made - self.received - sum(self.lost.values()) - self.waiting
 
 
 def soak(seconds: float, rate: float, queue: int) -> Books:
     """Run a service for a while with a Collector that comes and goes."""
     port = free_port()
-    command = [sys.executable, "-c", _SERVICE, f"http://127.0.0.1:{port}", str(rate), str(seconds), str(queue)]
+    command = [sys.executable, "-c", _SERVICE, f"http://127.0.0.1:{port}", str(rate), str(seconds)]
     variables = environment({"OTEL_BSP_MAX_QUEUE_SIZE": str(queue)})
-    with subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as run:
+    with subprocess.Popen(
+        command, env=variables, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as run:
         received = _come_and_go(run, port, seconds)
-        # The last life serves the service's last words.
+        # The last life serves the service's last words, which it says when its input ends.
         with Collector(port=port) as collector:
             output = run.communicate(timeout=60)[0]
             received.add(collector, "well")
@@ -109,7 +112,7 @@ def soak(seconds: float, rate: float, queue: int) -> Books:
     last = reports[-1]
     return Books(
         made=last["made"],
-        received=received.spans,
+        received=len(received.spans),
         lost=last["lost"],
         waiting=last["waiting"],
         counted=received.counted,
@@ -120,12 +123,12 @@ def soak(seconds: float, rate: float, queue: int) -> Books:
 
 
 def _come_and_go(run: subprocess.Popen[str], port: int, seconds: float) -> Received:
-    received, began, phase = Received(), time.monotonic(), max(0.5, seconds / 24)
+    received, phase = Received(), max(0.5, seconds / 24)
     moods = ("well", "away", "refusing", "well", "away", "well")
-    number = 0
-    while time.monotonic() - began < seconds * 0.9 and run.poll() is None:
+    for number in range(round(seconds * 0.9 / phase)):
+        if run.poll() is not None:
+            break
         mood = moods[number % len(moods)]
-        number += 1
         if mood == "away":
             time.sleep(phase)
             continue

@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import random
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import httpx
 
+from tests.ports import free_ports as free_ports
+
 READY_SECONDS = 60.0
 
-
-def free_ports(count: int) -> list[int]:
-    """Return ports that nobody listens on now, none that the system gives to whoever asks next."""
-    found: list[int] = []
-    for port in random.SystemRandom().sample(range(20_000, 32_000), 100):
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            found.append(port)
-        if len(found) == count:
-            return found
-    raise OSError(f"no {count} ports are free among a hundred between 20000 and 32000")
+# As patient as everything here, and past the environment's proxies; there is no certificate to read for it.
+get = partial(httpx.get, timeout=READY_SECONDS, trust_env=False, verify=False)
+post = partial(httpx.post, timeout=READY_SECONDS, trust_env=False, verify=False)
 
 
 def wait_until(condition: Callable[[], bool], what: str, seconds: float = READY_SECONDS) -> None:
@@ -76,7 +68,7 @@ class Processor:
         assert self._process is not None
         assert self._process.poll() is None, f"the processor ended:\n{self.log.read_text()[-3000:]}"
         try:
-            return httpx.get(f"http://{self.page}/readyz").status_code == httpx.codes.OK
+            return get(f"http://{self.page}/readyz").status_code == httpx.codes.OK
         except httpx.TransportError:
             return False
 
@@ -91,7 +83,7 @@ class Processor:
         """Stop it with SIGTERM and return its exit status."""
         assert self._process is not None
         self._process.send_signal(signal.SIGTERM)
-        return self._process.wait(timeout=20)
+        return self._process.wait(timeout=READY_SECONDS)
 
     @property
     def pid(self) -> int:
@@ -106,7 +98,7 @@ class Processor:
 
     def status(self, name: str) -> dict[str, Any]:
         """Return the API's document of an SLO."""
-        document: dict[str, Any] = httpx.get(f"http://{self.page}/api/v1/status").json()
+        document: dict[str, Any] = get(f"http://{self.page}/api/v1/status").json()
         return next(slo for slo in document["slos"] if slo["name"] == name)
 
     def counts(self, name: str) -> tuple[int, int]:

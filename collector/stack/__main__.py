@@ -13,6 +13,7 @@ from time import monotonic
 
 from collector.stack.build import build_missing
 from collector.stack.debian import fetch_missing
+from collector.stack.follow import Follower
 from collector.stack.lifecycle import Stack
 from collector.stack.lock import locked
 from collector.stack.places import CACHE_VARIABLE, DATA_VARIABLE, ROOT, StackError, cache_folder, data_folder
@@ -94,6 +95,11 @@ def _one(given: argparse.Namespace) -> int:
     return 0
 
 
+def _follow(_given: argparse.Namespace) -> int:
+    Follower(data_folder(), _say).run()
+    return 0
+
+
 def _show(stack: Stack) -> None:
     for standing in stack.standings():
         pid = f"pid {standing.pid}" if standing.pid else ""
@@ -124,6 +130,7 @@ def _parser() -> argparse.ArgumentParser:
     status = commands.add_parser("status", help="say how every server stands, and where it is")
     status.add_argument("--json", action="store_true", help="for machines")
     commands.add_parser("down", help="stop everything")
+    commands.add_parser("follow", help="give Prometheus the rules of SLO documents that change: `up` starts it")
     for name, text in {
         "start": "start servers",
         "stop": "stop servers",
@@ -137,7 +144,14 @@ def _say(line: str) -> None:
     print(line, flush=True)
 
 
-_COMMANDS = {"build": _build, "up": _up, "status": _status, "down": _down, "start": _one, "stop": _one, "kill": _one}
+_COMMANDS = {
+    "build": _build,
+    "up": _up,
+    "status": _status,
+    "down": _down,
+    "follow": _follow,
+    **dict.fromkeys(("start", "stop", "kill"), _one),
+}
 _CHANGING = ("up", "down", "start", "stop", "kill")
 
 if __name__ == "__main__":

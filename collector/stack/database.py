@@ -41,7 +41,7 @@ def create_database(data: Path) -> None:
         data.chmod(0o755)
     # Programs that belong to it stand beside the file itself, not beside a link to it.
     call = [str(server.resolve().with_name("initdb")), "-D", str(folder), "-U", "sloburn", "-A", "scram-sha-256"]
-    call += ["-E", "UTF8", f"--pwfile={hers}", "--no-sync", "--no-instructions"]
+    call += ["-E", "UTF8", f"--pwfile={hers}", "--no-locale", "--no-sync", "--no-instructions"]
     done = subprocess.run(call, cwd=folder, capture_output=True, text=True, user=user, group=user, check=False)
     hers.unlink()
     if done.returncode:

@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from time import monotonic
 
 from collector.stack.golang import Say
 from collector.stack.places import cache_folder
@@ -21,9 +22,10 @@ from collector.stack.programs import DEBIAN_PROGRAMS, DebianProgram
 # Another program may hold apt's locks, and a mirror may be away: what failed is tried again.
 PAUSES_SECONDS = (5.0, 20.0, 60.0, 120.0)
 _PATIENCE_SECONDS = 300
+_TOGETHER_SECONDS = 900  # after that nothing is tried again: the stack works without these programs
 # Debian starts a server of its own after its installation unless the runlevel is 1.
 _ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C", "RUNLEVEL": "1"}
-_APT = ("-qq", "-o", "DPkg::Lock::Timeout=120", "-o", "Acquire::Retries=3")
+_APT = ("-qq", "-o", "DPkg::Lock::Timeout=120", "-o", "Acquire::Retries=3", "-o", "Acquire::http::Timeout=30")
 
 
 def find(program: DebianProgram) -> Path | None:
@@ -52,9 +54,11 @@ def fetch_missing(say: Say) -> list[str]:
         return []
     if shutil.which("apt-get") is None:
         return [f"{program.name} is not on the PATH, and this is no Debian to fetch it from" for program in missing]
+    until = monotonic() + _TOGETHER_SECONDS
     reason = _fetch(missing, say)
     for pause in PAUSES_SECONDS:
-        if not (missing := _missing()) or os.geteuid() != 0:  # only root can do more than was done
+        # Only root can do more than was done.
+        if not (missing := _missing()) or os.geteuid() != 0 or monotonic() > until:
             break
         say(f"fetching from Debian failed, trying again in {pause:.0f} s: {reason}")
         time.sleep(pause)
@@ -78,7 +82,11 @@ def _fetch(programs: Sequence[DebianProgram], say: Say) -> str:
 def _install(program: DebianProgram) -> str:
     if os.geteuid() != 0:
         return "only root may install"
-    return _call(["apt-get", "install", "-y", *_APT, "--no-install-recommends", program.package])
+    call = ["apt-get", "install", "-y", *_APT, "--no-install-recommends", program.package]
+    reason = _call(call)
+    if "dpkg --configure -a" in reason:  # an installation before this one was killed half way, and apt asks for that
+        reason = _call(["dpkg", "--configure", "-a"]) or _call(call)
+    return reason
 
 
 def _unpack(program: DebianProgram) -> str:

@@ -19,8 +19,12 @@ Say = Callable[[str], None]
 PAUSES_SECONDS = (5.0, 20.0, 60.0, 120.0)
 _HEARTBEAT_SECONDS = 30.0
 _SILENCE_SECONDS = 1200.0  # linking Loki on a busy machine takes minutes without a word
+_STALL_SECONDS = 600.0  # before anything is compiled: what is fetched then is fetched side by side, and each is named
 _TAIL_LINES = 15
 _PERMANENT = ("404 Not Found", "410 Gone", "mismatch")
+# A failure of the network names an address, or only what happened to the connection; the last is want of memory, which
+# is less when what was compiled by then is not compiled again.
+_PASSING = ("://", "unexpected EOF", "stream error", "connection reset", "not a valid zip file", "signal: killed")
 _OLDEST_GO = "1.21, the first that fetches the newer one which the modules ask for"
 _MIB = 2**20
 # Measured: Loki alone takes 6 GiB of modules, packages and what is being linked; all before it together 7 GiB.
@@ -109,9 +113,9 @@ class Progress:
         Raises:
             Unreachable: Nothing was heard of the build for so long that it waits for something that will not come.
         """
-        now = monotonic()
-        if now - self._heard >= _SILENCE_SECONDS:
-            raise Unreachable(f"nothing was heard of it for {_SILENCE_SECONDS:.0f} s")
+        now, most = monotonic(), _SILENCE_SECONDS if self._packages else _STALL_SECONDS
+        if now - self._heard >= most:
+            raise Unreachable(f"nothing was heard of it for {most:.0f} s")
         if now - self._said >= _HEARTBEAT_SECONDS:
             self._said = now
             text = f"{self._downloads} modules fetched, {self._packages} packages compiled"
@@ -119,10 +123,7 @@ class Progress:
 
 
 def _run(command: list[str], folder: Path, progress: Progress) -> None:
-    caches = {"GOCACHE": str(_workshop() / "build"), "GOMODCACHE": str(_workshop() / "modules")}
-    # Modules are read-only otherwise, and could not be removed.
-    environment = {**os.environ, **caches, "CGO_ENABLED": "0", "GOFLAGS": "-modcacherw", "GOWORK": "off"}
-    environment.setdefault("GOTOOLCHAIN", "auto")
+    environment = _environment()
     tail: list[str] = []
 
     def read() -> None:
@@ -149,10 +150,23 @@ def _run(command: list[str], folder: Path, progress: Progress) -> None:
         raise kind(f"{' '.join(command[:2])} in {folder} failed:\n" + "\n".join(tail))
 
 
+def _environment() -> dict[str, str]:
+    """Return what a build sees; whatever it writes is in our folder: the system's own for such things may be small."""
+    places = {"GOCACHE": "build", "GOMODCACHE": "modules", "GOTMPDIR": "scratch"}
+    folders = {name: str(_workshop() / place) for name, place in places.items()}
+    Path(folders["GOTMPDIR"]).mkdir(parents=True, exist_ok=True)
+    # Modules are read-only otherwise, and could not be removed.
+    settings = {"CGO_ENABLED": "0", "GOFLAGS": "-modcacherw", "GOWORK": "off"}
+    # "local" is how many an image of Go comes: it would refuse what asks for a newer Go than the image has.
+    asked = os.environ.get("GOTOOLCHAIN")
+    toolchain = "auto" if asked in (None, "", "local") else str(asked)
+    return {**os.environ, **folders, **settings, "GOTOOLCHAIN": toolchain}
+
+
 def _is_passing(tail: Sequence[str]) -> bool:
-    """Tell whether a failure is one of the network: those name an address, and are no answer that stays the same."""
+    """Tell whether a failure may pass: most of the network's do, but for answers that stay the same."""
     text = "\n".join(tail)
-    return "://" in text and not any(mark in text for mark in _PERMANENT)
+    return any(mark in text for mark in _PASSING) and not any(mark in text for mark in _PERMANENT)
 
 
 def _go() -> str:

@@ -27,6 +27,7 @@ STOP_SECONDS = 60.0  # Jaeger writes what it has taken, each span by itself
 TAIL_LINES = 20
 _POLL_SECONDS = 0.1
 _ANSWER_SECONDS = 5.0
+_READING_SECONDS = 60.0  # thousands of rules on a busy machine
 
 # Without the environment's proxies: everything is on this machine.
 _opener = build_opener(ProxyHandler({}))
@@ -102,7 +103,7 @@ class Stack:
         self._stop_outdated(running, now, sampled)
         self.start(*(service.name for service in planned))
         if "prometheus" in running.alive():
-            notes += _read_anew(url(now.ports, "prometheus", "/-/reload"))
+            notes += read_anew(url(now.ports, "prometheus", "/-/reload"))
         return notes
 
     def start(self, *names: str) -> None:
@@ -210,7 +211,7 @@ class Stack:
             service.command,
             log=self.log(service.name),
             folder=working_folder(self.data, service),
-            environment={**process_environment(), **service.environment, **mark(service.name, self.data)},
+            environment={**process_environment(service.asks), **service.environment, **mark(service.name, self.data)},
             user=database_user() if service.database else None,
         )
         states.save(self.data, self._known().with_process(service.name, identity))
@@ -247,10 +248,10 @@ class Stack:
         return now
 
 
-def _read_anew(address: str) -> list[str]:
+def read_anew(address: str) -> list[str]:
     """Tell a server to read its files anew, and return what it has against them."""
     try:
-        with _opener.open(Request(address, method="POST"), timeout=_ANSWER_SECONDS):
+        with _opener.open(Request(address, method="POST"), timeout=_READING_SECONDS):
             return []
     except HTTPError as error:
         return [f"Prometheus goes on with what it had: {error.read().decode(errors='replace').strip()}"]
@@ -259,7 +260,9 @@ def _read_anew(address: str) -> list[str]:
 
 
 def is_ready(service: Service) -> bool:
-    """Ask a server whether it is ready."""
+    """Ask a server whether it is ready; who does not listen is, as long as it runs."""
+    if not service.ready:
+        return True
     address = urlsplit(service.ready)
     try:
         if address.scheme == "tcp":

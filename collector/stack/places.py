@@ -19,8 +19,15 @@ class StackError(Exception):
 
 def cache_folder() -> Path:
     """Return where built programs are kept: outside the repository, so that every checkout shares them."""
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    base = Path(os.environ.get("XDG_CACHE_HOME") or _home() / ".cache")
     return Path(os.environ.get(CACHE_VARIABLE) or base / "sloburn-stack").absolute()
+
+
+def _home() -> Path:
+    try:
+        return Path.home()
+    except RuntimeError:  # a user without a home, as containers have them
+        return ROOT
 
 
 def data_folder() -> Path:

@@ -77,13 +77,18 @@ def write_targets(data: Path, ports: Ports, names: set[str], scraped: Collection
         (folder / f"{name}.yaml").write_text(text)
 
 
+def rules_file(data: Path) -> Path:
+    """Return the rules that Prometheus gets of the SLO documents."""
+    return data / "prometheus" / "rules" / "slos.yaml"
+
+
 def compile_rules(data: Path, slos: Sequence[str]) -> list[str]:
     """Write the rules of the SLO documents for Prometheus: of each SLO whose events the Collector's metrics count.
 
     Returns:
         Why others have none; sloburn itself watches every one.
     """
-    target = data / "prometheus" / "rules" / "slos.yaml"
+    target = rules_file(data)
     target.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "sloburn.cli", "rules", *slos, "-o", str(target), "--partial"]
     command += ["--collector", str(ROOT / "otel-collector.yaml")]
@@ -133,4 +138,4 @@ def _left_out(data: Path) -> list[str]:
 
 def working_folder(data: Path, service: Service) -> Path:
     """Return where a server runs: the repository for ours, its own data for others."""
-    return ROOT if service.name == "sloburn" else data / service.name
+    return ROOT if service.name in ("sloburn", "follower") else data / service.name

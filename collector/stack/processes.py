@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _POLL_SECONDS = 0.05
-_KILL_SECONDS = 10.0
+_KILL_SECONDS = 60.0  # what it has on its way to a disk is finished first
 _ZOMBIE = "Z"
 _BEGIN = "=== started: "
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from collector.stack.build import binary, program_named
 from collector.stack.database import shut_folder
 from collector.stack.debian import find_named
-from collector.stack.places import COLLECTOR, ROOT
+from collector.stack.places import COLLECTOR, DATA_VARIABLE, ROOT
 from collector.stack.ports import HOST, Ports
 
 MEMORY_MIB = 1536  # of the Collector: no container bounds it here
@@ -26,9 +26,11 @@ class Service:
         command: Program and arguments; empty when the program is missing, or cannot run here.
         environment: Its settings, beside what everything inherits.
         ports: Names of those it listens on.
-        ready: Address that answers 200 once it is ready; ``tcp://`` where a connection must do.
+        ready: Address that answers 200 once it is ready; ``tcp://`` where a connection must do; empty where it must do
+            that it runs.
         shown: What people open or send to, empty for what only others ask.
         database: Whether it refuses to run as root.
+        asks: Its configurations that may name variables of the user's environment.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Service:
     ready: str
     shown: str = ""
     database: bool = False
+    asks: Sequence[Path] = ()
 
 
 def services(data: Path, ports: Ports, slos: Sequence[str], options: Sequence[str] = ()) -> tuple[Service, ...]:
@@ -58,6 +61,7 @@ def services(data: Path, ports: Ports, slos: Sequence[str], options: Sequence[st
         _sloburn(data, ports, slos),
         _otelcol(data, ports, options),
         *_exporters(data, ports),
+        _follower(data),
     )
 
 
@@ -77,7 +81,7 @@ def sampling_file(data: Path) -> Path:
 
 def _otelcol(data: Path, ports: Ports, options: Sequence[str]) -> Service:
     pushed = any(Path(file).name == PUSH for file in options)
-    configurations = (ROOT / "otel-collector.yaml", sampling_file(data), *options)
+    configurations = (ROOT / "otel-collector.yaml", sampling_file(data), *map(Path, options))
     return Service(
         name="otelcol",
         command=(_built("otelcol"), *(f"--config={file}" for file in configurations)),
@@ -97,6 +101,7 @@ def _otelcol(data: Path, ports: Ports, options: Sequence[str]) -> Service:
         },
         ports=("otlp_grpc", "otlp_http", *(() if pushed else ("telemetry",)), "otelcol", "otelcol_health"),
         ready=url(ports, "otelcol_health", "/"),
+        asks=configurations,
         shown=f"OTLP: {url(ports, 'otlp_http')} (HTTP), {HOST}:{ports['otlp_grpc']} (gRPC)",
     )
 
@@ -122,6 +127,17 @@ def _sloburn(data: Path, ports: Ports, slos: Sequence[str]) -> Service:
         ports=("sloburn", "sloburn_http", "sloburn_grpc"),
         ready=url(ports, "sloburn", "/readyz"),
         shown=url(ports, "sloburn", "/"),
+    )
+
+
+def _follower(data: Path) -> Service:
+    return Service(
+        name="follower",
+        command=(sys.executable, "-m", "collector.stack", "follow"),
+        environment={"PYTHONUNBUFFERED": "1", DATA_VARIABLE: str(data)},
+        ports=(),
+        ready="",
+        shown="gives Prometheus the rules of SLO documents that change",
     )
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from collector.stack.ports import Ports
 from collector.stack.processes import Identity
 
 _FILE = "state.json"
+_NAMED = re.compile(r"\$\{env:(\w+)")  # as the Collector's configurations name variables
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,14 +61,14 @@ def load(folder: Path) -> State | None:
     """
     found = running_in(folder)
     try:
-        recorded = _read(folder / _FILE)
+        written = recorded(folder)
     except FileNotFoundError:
         if not found:
             return None
         raise StackError(f"{folder / _FILE}: is missing{_advice(found)}") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise StackError(f"{folder / _FILE}: cannot be understood ({error}){_advice(found)}") from error
-    return replace(recorded, running={**recorded.running, **found, **recorded.alive()})
+    return replace(written, running={**written.running, **found, **written.alive()})
 
 
 def running_in(folder: Path) -> dict[str, Identity]:
@@ -80,12 +82,13 @@ def ports_of_others(folder: Path) -> dict[int, Path]:
     ports: dict[int, Path] = {}
     for other in others:
         with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):  # its owner has to mend that one
-            ports |= dict.fromkeys(_read(other / _FILE).ports.values(), other)
+            ports |= dict.fromkeys(recorded(other).ports.values(), other)
     return ports
 
 
-def _read(file: Path) -> State:
-    document = json.loads(file.read_text())
+def recorded(folder: Path) -> State:
+    """Read what was written, and nothing else; it raises whatever is wrong with it."""
+    document = json.loads((folder / _FILE).read_text())
     running = {name: Identity(**entry) for name, entry in document["running"].items()}
     lists = {name: tuple(document[name]) for name in ("slos", "options")}
     return State(ports=document["ports"], running=running, **lists)
@@ -108,6 +111,12 @@ def remove(folder: Path) -> None:
     (folder / _FILE).unlink(missing_ok=True)
 
 
-def process_environment() -> dict[str, str]:
-    """Return this process's environment without what is meant for services: the stack's servers have settings."""
-    return {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "SLOBURN_"))}
+def process_environment(asked: Iterable[Path] = ()) -> dict[str, str]:
+    """Return this process's environment without what is meant for services: the stack's servers have settings.
+
+    Args:
+        asked: Configurations; variables that they name are passed on: where a token is, for instance.
+    """
+    named = {name for file in asked if file.is_file() for name in _NAMED.findall(file.read_text())}
+    kept = (key for key in os.environ if key in named or not key.startswith(("OTEL_", "SLOBURN_")))
+    return {key: os.environ[key] for key in kept}

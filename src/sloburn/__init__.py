@@ -64,11 +64,14 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if not _HOMES[name].startswith("sloburn.sdk."):
         return getattr(import_module(_HOMES[name]), name)
-    from sloburn.sdk.environment import without_misspelt
+    from sloburn.sdk.collection import without_collection
 
-    # OpenTelemetry raises over some variables while it is imported.
-    with without_misspelt():
-        value = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    with without_collection():
+        from sloburn.sdk.environment import without_misspelt
+
+        # OpenTelemetry raises over some variables while it is imported.
+        with without_misspelt():
+            value = globals()[name] = getattr(import_module(_HOMES[name]), name)
     return value
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from email.utils import parsedate_to_datetime
 from fractions import Fraction
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -25,7 +27,7 @@ from sloburn.slo.annotation import Annotation, Kind
 from sloburn.slo.budget import Count
 from sloburn.slo.model import Severity
 from tests.debian import program
-from tests.processor import free_ports, wait_until
+from tests.processor import READY_SECONDS, free_ports, get, wait_until
 from tests.promises import span_slo
 from tests.sli.harness import NOW, Bench
 from tests.telemetry import SpanSpec, trace_request
@@ -136,6 +138,13 @@ def test_a_budget_alert() -> None:
     assert second["annotations"]["summary"] == "availability of shop has spent its error budget"
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a sender wait longer for an answer, and with its next try: a busy machine is no dead Alertmanager."""
+    for name in ("TIMEOUT_SECONDS", "RETRY_SECONDS", "REPEAT_SECONDS"):
+        monkeypatch.setattr(f"sloburn.alerts.sender.{name}", 10 * READY_SECONDS)
+
+
 @pytest.fixture
 def alertmanager(tmp_path: Path) -> Iterator[str]:
     """A real Alertmanager; its address."""
@@ -152,7 +161,7 @@ def alertmanager(tmp_path: Path) -> Iterator[str]:
 
     def is_ready() -> bool:
         try:
-            return httpx.get(f"{address}/-/ready").is_success
+            return get(f"{address}/-/ready").is_success
         except httpx.TransportError:
             return False
 
@@ -161,7 +170,7 @@ def alertmanager(tmp_path: Path) -> Iterator[str]:
         yield address
     finally:
         process.terminate()
-        process.wait(timeout=20)
+        process.wait(timeout=READY_SECONDS)
         log.close()
 
 
@@ -180,33 +189,32 @@ def tell(addresses: list[str], *snapshots: Snapshot) -> AlertmanagerSender:
 def test_a_real_alertmanager_takes_them(alertmanager: str) -> None:
     """Alertmanager lists what fires, takes a repetition for the same alert, and drops what ended."""
     snapshot = burning()
-    now = asyncio.run(_now(alertmanager))
+    now = _now(alertmanager)
     lately = [replace(alert, fired_unix_nano=now - MINUTE) for alert in snapshot.statuses[0].alerts]
     firing = replace(with_alerts(snapshot, *lately), at_unix_nano=now)
     sender = tell([alertmanager], firing, firing)
-    found = httpx.get(f"{alertmanager}/api/v2/alerts").json()
+    found = get(f"{alertmanager}/api/v2/alerts").json()
     assert sorted(one["labels"]["severity"] for one in found) == ["page", "ticket"]
     assert sender.sent == {(alertmanager, "sent"): 2}
     ended = [replace(one, state=AlertState.RESOLVED, resolved_unix_nano=now - SECOND) for one in lately]
     tell([alertmanager], replace(with_alerts(snapshot, *ended), at_unix_nano=now))
-    assert httpx.get(f"{alertmanager}/api/v2/alerts").json() == []
+    assert get(f"{alertmanager}/api/v2/alerts").json() == []
 
 
-async def _now(address: str) -> int:
+def _now(address: str) -> int:
     """Return Alertmanager's own clock, nanoseconds since the epoch, to the second."""
-    from email.utils import parsedate_to_datetime
-
-    async with httpx.AsyncClient() as client:
-        answer = await client.get(f"{address}/-/ready")
+    answer = get(f"{address}/-/ready")
     return int(parsedate_to_datetime(answer.headers["Date"]).timestamp()) * SECOND
 
 
 def test_a_dead_alertmanager_is_counted_and_hurts_nobody() -> None:
     """Nobody listens: it is counted and logged once, and the next snapshot is followed all the same."""
-    dead = f"http://127.0.0.1:{free_ports(1)[0]}"
     snapshot = burning()
     changed = with_alerts(snapshot, replace(snapshot.statuses[0].alerts[0], fired_unix_nano=NOW + SECOND))
-    sender = tell([dead], snapshot, snapshot, changed)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and never listens
+        dead = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        sender = tell([dead], snapshot, snapshot, changed)
     assert sender.sent == {(dead, "failed"): 3}
 
 

@@ -7,12 +7,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
 from sloburn.duration import SECOND
 from tests.cli.calls import Result, call
-from tests.processor import Processor, free_ports, wait_until
+from tests.processor import Processor, free_ports, get, post, wait_until
 from tests.telemetry import SpanSpec, trace_request
 
 SLOS = """\
@@ -39,12 +38,12 @@ def processor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processor]:
 def annotate(processor: Processor, *arguments: str, token: bool = True) -> Result:
     """Annotate, with the token unless told otherwise."""
     shown = ("--token-file", str(processor.log.with_name("token"))) if token else ()
-    return call("annotate", *arguments, "--to", f"http://{processor.page}", *shown)
+    return call("annotate", *arguments, "--to", f"http://{processor.page}", "--timeout", "60", *shown)
 
 
 def listed(processor: Processor) -> list[str]:
     """Return the texts of all annotations, newest first."""
-    found = httpx.get(f"http://{processor.page}/api/v1/annotations").json()["annotations"]
+    found = get(f"http://{processor.page}/api/v1/annotations").json()["annotations"]
     return [one["text"] for one in found]
 
 
@@ -54,7 +53,7 @@ def send(processor: Processor, version: str, number: int) -> None:
         [SpanSpec(number=number, end=time.time_ns() - SECOND)], resource={"service.version": version}
     ).SerializeToString()
     headers = {"content-type": "application/x-protobuf", "authorization": "Bearer secret"}
-    httpx.post(f"http://{processor.http}/v1/traces", content=body, headers=headers).raise_for_status()
+    post(f"http://{processor.http}/v1/traces", content=body, headers=headers).raise_for_status()
 
 
 def test_it_survives_a_kill_and_is_drawn(processor: Processor) -> None:
@@ -75,7 +74,7 @@ def test_it_survives_a_kill_and_is_drawn(processor: Processor) -> None:
     send(processor, "1.0", 40)
     wait_until(lambda: processor.status("availability")["total"] == 4, "the events are counted")
     assert [one["text"] for one in processor.status("availability")["annotations"]] == ["1.1", "v1.2.3"]
-    page = httpx.get(f"http://{processor.page}/slos/availability").text
+    page = get(f"http://{processor.page}/slos/availability").text
     assert "<bdi>v1.2.3</bdi> deployed" in page
 
 

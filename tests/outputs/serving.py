@@ -6,17 +6,18 @@ import asyncio
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx
 import uvicorn
 from starlette.applications import Starlette
 
+from sloburn.duration import SECOND
 from sloburn.outputs.board import Board
 from sloburn.outputs.web import page_app
 from sloburn.sli.status import Snapshot
-from tests.processor import wait_until
+from tests.processor import READY_SECONDS, wait_until
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,7 @@ class Served:
         self.board = board
         self._server = uvicorn.Server(config)
         self._loop = asyncio.new_event_loop()
+        self._next: asyncio.TimerHandle | None = None
         self._thread = threading.Thread(target=self._run, name="served-page")
 
     def _run(self) -> None:
@@ -88,6 +90,17 @@ class Served:
         """Hang up a snapshot, in the server's thread as an engine would."""
         self._loop.call_soon_threadsafe(self.board.publish, snapshot)
 
+    def play(self, snapshot: Snapshot) -> None:
+        """Hang up a snapshot again and again, each time a second later, as an engine does; until the next one."""
+        self._loop.call_soon_threadsafe(self._play, snapshot)
+
+    def _play(self, snapshot: Snapshot) -> None:
+        if self._next is not None:
+            self._next.cancel()
+        self.board.publish(snapshot)
+        later = replace(snapshot, at_unix_nano=snapshot.at_unix_nano + SECOND)
+        self._next = self._loop.call_later(1, self._play, later)
+
     def close(self) -> None:
         """Close the board: every stream ends."""
         self._loop.call_soon_threadsafe(self.board.close)
@@ -97,7 +110,7 @@ class Served:
         if self._thread.is_alive():
             self.close()
             self._server.should_exit = True
-        self._thread.join(timeout=20)
+        self._thread.join(timeout=READY_SECONDS)
         assert not self._thread.is_alive()
 
 

@@ -8,7 +8,7 @@ from sloburn.outputs.board import Board
 from sloburn.outputs.stream import HEARTBEAT, RETRY, events
 from sloburn.sli.status import Snapshot
 
-WAIT_SECONDS = 10.0
+WAIT_SECONDS = 60.0
 
 
 def snapshot(at: int) -> Snapshot:

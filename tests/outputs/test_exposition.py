@@ -26,7 +26,7 @@ from sloburn.slo.naming import group_label
 from tests.debian import program
 from tests.outputs import snapshots
 from tests.outputs.serving import served
-from tests.processor import free_ports, wait_until
+from tests.processor import READY_SECONDS, free_ports, get, wait_until
 
 CLASSIC, OPENMETRICS = "", "application/openmetrics-text; version=1.0.0"
 FORMATS = pytest.mark.parametrize("accept", [CLASSIC, OPENMETRICS], ids=["classic", "openmetrics"])
@@ -262,13 +262,19 @@ def test_a_real_prometheus_keeps_the_exemplars(tmp_path: Path) -> None:
         flags += [f"--web.listen-address=127.0.0.1:{port}", "--enable-feature=exemplar-storage"]
         process = subprocess.Popen([prometheus, *flags], stderr=log)
         try:
-            wait_until(lambda: bool(_exemplars(port, now)), "Prometheus has an exemplar", seconds=60)
-            (found,) = _exemplars(port, now)
+            found: list[dict[str, Any]] = []
+
+            def is_there() -> bool:
+                found[:] = _exemplars(port, now)
+                return bool(found)
+
+            wait_until(is_there, "Prometheus has an exemplar")
         finally:
             process.terminate()
-            process.wait(timeout=30)
-    assert found["seriesLabels"]["outcome"] == "bad"
-    assert found["exemplars"][0]["labels"]["trace_id"] == snapshots.TRACE_ID
+            process.wait(timeout=READY_SECONDS)
+    (one,) = found
+    assert one["seriesLabels"]["outcome"] == "bad"
+    assert one["exemplars"][0]["labels"]["trace_id"] == snapshots.TRACE_ID
 
 
 def _exemplars(port: int, now: int) -> list[dict[str, Any]]:
@@ -279,7 +285,7 @@ def _exemplars(port: int, now: int) -> list[dict[str, Any]]:
         "end": now / SECOND + 600,
     }
     try:
-        answer = httpx.get(f"http://127.0.0.1:{port}/api/v1/query_exemplars", params=span)
+        answer = get(f"http://127.0.0.1:{port}/api/v1/query_exemplars", params=span)
         found: list[dict[str, Any]] = answer.json()["data"] if answer.is_success else []
     except httpx.TransportError:
         return []

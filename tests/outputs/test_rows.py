@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
 
 import pytest
 
@@ -13,7 +14,7 @@ from sloburn.outputs.standing import Standing
 from sloburn.sli.status import SloState
 from sloburn.slo.alerting import Alert, AlertState
 from sloburn.slo.budget import Count
-from sloburn.slo.model import Alerting, Severity
+from sloburn.slo.model import Alerting, Severity, WeightedIndicator
 from tests.outputs import snapshots
 from tests.outputs.snapshots import build_slo, build_status, firing
 
@@ -65,6 +66,13 @@ def test_the_end_of_the_budget(left: int | None, text: str, title: str) -> None:
     """An end within the period is said, one beyond it is not pretended to be known."""
     figure = row_of(replace(build_status(), exhaustion_ns=left)).gone
     assert (figure.text, figure.title) == (text, title)
+
+
+def test_the_end_of_a_weighted_budget_says_what_it_assumes() -> None:
+    """Members may be younger than their periods: the end is worked out as if they were not, and says so."""
+    status = build_status(replace(build_slo(), indicator=WeightedIndicator(members=(("cart", Fraction(1)),))))
+    figure = row_of(replace(status, exhaustion_ns=47 * SECOND)).gone
+    assert figure.title == "47 s at the current pace, every member's period taken for full"
 
 
 def test_an_slo_without_windows_has_no_burn() -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sloburn.duration import DAY, HOUR, MILLISECOND, MINUTE, SECOND
@@ -18,7 +18,6 @@ from sloburn.otlp.anyvalue import any_value
 from sloburn.otlp.decode import decode
 from sloburn.otlp.signal import Encoding, Signal
 from sloburn.server.recovery import restore
-from sloburn.server.storage import Store
 from sloburn.sli.commit import Commit
 from sloburn.sli.engine import Engine
 from sloburn.sli.status import SloStatus
@@ -26,6 +25,7 @@ from sloburn.slo.budget import Count
 from sloburn.slo.conditions import Match, Op, Source
 from sloburn.slo.model import Slo, SpanIndicator
 from tests.promises import SERVER_SPANS, span_slo
+from tests.server.hasty import HastyStore
 from tests.sli.harness import NOW
 from tests.telemetry import SpanSpec, trace_request
 
@@ -88,7 +88,7 @@ class Life:
 
     def start(self) -> None:
         """Begin, or begin again where the store is."""
-        self.store = Store(self.folder, NOW)
+        self.store = HastyStore(self.folder, NOW)
         self.engine = Engine(SLOS, any_value, epoch=self.store.epoch)
         self.scribe, _ = restore(self.engine, self.store)
 
@@ -175,7 +175,8 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.timeout(500)
+@settings(max_examples=120, deadline=None)
 @given(spans=spans, steps=steps)
 def test_lives_equal_the_oracle(
     spans: dict[int, tuple[int, str, bool, int]],

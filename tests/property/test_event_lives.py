@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from google.protobuf.message import Message
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sloburn.duration import SECOND
@@ -16,11 +16,11 @@ from sloburn.otlp.anyvalue import any_value
 from sloburn.otlp.decode import decode
 from sloburn.otlp.signal import Encoding, Signal
 from sloburn.server.recovery import restore
-from sloburn.server.storage import Store
 from sloburn.sli.commit import Commit
 from sloburn.sli.engine import Engine
 from sloburn.slo.budget import Count
 from sloburn.spec import parse_slos
+from tests.server.hasty import HastyStore
 from tests.sli.harness import NOW
 from tests.telemetry import LogSpec, SpanSpec, log_request, trace_request
 
@@ -45,7 +45,7 @@ class Life:
 
     def start(self) -> None:
         """Begin, or begin again where the store is."""
-        self.store = Store(self._folder, NOW)
+        self.store = HastyStore(self._folder, NOW)
         self.engine = Engine(SLOS, any_value, epoch=self.store.epoch)
         self.scribe, _ = restore(self.engine, self.store)
 
@@ -103,7 +103,7 @@ steps = st.lists(
 looks = st.lists(st.tuples(st.booleans(), st.sampled_from(sorted(WEIGHTS)), st.booleans()), min_size=13, max_size=13)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None)
 @given(steps=steps, looks=looks)
 def test_lives_equal_the_oracle(
     steps: list[Step], looks: list[tuple[bool, str, bool]], tmp_path_factory: pytest.TempPathFactory

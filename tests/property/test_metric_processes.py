@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import mmap
 import signal
 import struct
 import tempfile
-import time
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from sloburn.sdk.prometheus.folder import Folder
 from sloburn.sdk.prometheus.store import Store
+from tests.processor import wait_until
 from tests.sdk.metric_processes import COUNTER, Measured, Worker, by_name, hard_worker
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs fork")
@@ -88,14 +89,17 @@ def test_every_interleaving_scrapes_to_the_exact_sum(steps: list[tuple[str, int,
             truth.close()
 
 
+def wait_for(truth: mmap.mmap, additions: int) -> None:
+    """Wait until a process notes so many additions."""
+    wait_until(lambda: struct.unpack("<q", truth[:])[0] >= additions, "it has added enough")
+
+
 def test_a_process_killed_while_it_adds_loses_nothing(tmp_path: Path) -> None:
     """A process that is killed in the middle of its work has counted all it finished, and at most one more."""
     seen = []
     for _ in range(5):
         with hard_worker(tmp_path) as truth:
-            deadline = time.monotonic() + 15
-            while struct.unpack("<q", truth[:])[0] < 1000:
-                assert time.monotonic() < deadline
+            wait_for(truth, 1000)
         seen.append(struct.unpack("<q", truth[:])[0])
         series, lost = Store(Folder(tmp_path)).collect()
         total = by_name(series)["work"]
@@ -109,8 +113,7 @@ def test_scrapes_never_go_back_while_processes_come_and_go(tmp_path: Path) -> No
     last = 0.0
     for _ in range(4):
         with hard_worker(tmp_path) as truth:
-            while struct.unpack("<q", truth[:])[0] < 200:
-                pass
+            wait_for(truth, 200)
             for _ in range(20):
                 series, _ = scraper.collect()
                 now = by_name(series).get("work", 0.0)

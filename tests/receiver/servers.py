@@ -21,7 +21,8 @@ from sloburn.receiver.tally import RequestKey, Tally
 
 HOST = "127.0.0.1"
 KIB = 1024
-SMALL = Limits(max_body_bytes=64 * KIB, max_pending_bytes=256 * KIB, read_seconds=20)
+PATIENCE_SECONDS = 60
+SMALL = Limits(max_body_bytes=64 * KIB, max_pending_bytes=256 * KIB, read_seconds=PATIENCE_SECONDS)
 
 
 @dataclass(kw_only=True)
@@ -70,22 +71,26 @@ def http_receiver(intake: Intake, *, limits: Limits = SMALL, auth: Auth | None =
     """Serve OTLP/HTTP."""
     tally = Tally()
     app = otlp_http_app(intake, limits=limits, tally=tally, auth=auth)
-    server = _ReadyServer(uvicorn.Config(app, host=HOST, port=0, log_config=None, ws="none", lifespan="off"))
+    # A sender of these tests may be kept from its next request for long, and expects its connection to be there.
+    config = uvicorn.Config(
+        app, host=HOST, port=0, log_config=None, ws="none", lifespan="off", timeout_keep_alive=PATIENCE_SECONDS
+    )
+    server = _ReadyServer(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
-    assert server.ready.wait(20)
+    assert server.ready.wait(PATIENCE_SECONDS)
     try:
         yield Receiver(port=server.port, tally=tally)
     finally:
         server.should_exit = True
-        thread.join(20)
+        thread.join(PATIENCE_SECONDS)
         assert not thread.is_alive()
 
 
 @contextmanager
 def http_client(receiver: Receiver) -> Iterator[httpx.Client]:
     """Open a client for a receiver."""
-    with httpx.Client(base_url=receiver.url, timeout=20, trust_env=False) as client:
+    with httpx.Client(base_url=receiver.url, timeout=PATIENCE_SECONDS, trust_env=False) as client:
         yield client
 
 
@@ -104,11 +109,11 @@ def grpc_receiver(intake: Intake, *, limits: Limits = SMALL, auth: Auth | None =
 
     thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
     thread.start()
-    assert started.wait(20)
+    assert started.wait(PATIENCE_SECONDS)
     port, loop = found[0]
     try:
         yield Receiver(port=port, tally=tally)
     finally:
         loop.call_soon_threadsafe(stop.set)
-        thread.join(20)
+        thread.join(PATIENCE_SECONDS)
         assert not thread.is_alive()

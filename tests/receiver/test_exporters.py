@@ -28,7 +28,7 @@ from sloburn.otlp.decode import decode
 from sloburn.otlp.signal import Encoding, Signal
 from sloburn.receiver.intake import Receipt
 from tests.receiver.intakes import RecordingIntake
-from tests.receiver.servers import Receiver, grpc_receiver, http_receiver
+from tests.receiver.servers import PATIENCE_SECONDS, Receiver, grpc_receiver, http_receiver
 
 Serve = Callable[[RecordingIntake], AbstractContextManager[Receiver]]
 Export = Callable[[Receiver, ReadableSpan], SpanExportResult]
@@ -46,7 +46,7 @@ def span() -> ReadableSpan:
 
 def export_http(receiver: Receiver, span: ReadableSpan) -> SpanExportResult:
     """Send a span by OTLP/HTTP, compressed."""
-    exporter = HttpSpanExporter(f"{receiver.url}/v1/traces", compression=Compression.Gzip, timeout=10)
+    exporter = HttpSpanExporter(f"{receiver.url}/v1/traces", compression=Compression.Gzip, timeout=PATIENCE_SECONDS)
     try:
         return exporter.export([span])
     finally:
@@ -55,7 +55,9 @@ def export_http(receiver: Receiver, span: ReadableSpan) -> SpanExportResult:
 
 def export_grpc(receiver: Receiver, span: ReadableSpan) -> SpanExportResult:
     """Send a span by OTLP/gRPC, compressed."""
-    exporter = GrpcSpanExporter(receiver.target, insecure=True, compression=grpc.Compression.Gzip, timeout=10)
+    exporter = GrpcSpanExporter(
+        receiver.target, insecure=True, compression=grpc.Compression.Gzip, timeout=PATIENCE_SECONDS
+    )
     try:
         return exporter.export([span])
     finally:
@@ -119,11 +121,13 @@ def receiver_with_intake() -> Iterator[tuple[Receiver, RecordingIntake]]:
 def test_metrics_arrive(receiver_with_intake: tuple[Receiver, RecordingIntake]) -> None:
     """What the SDK's reader sends decodes to the counter and the histogram."""
     receiver, intake = receiver_with_intake
-    reader = PeriodicExportingMetricReader(OTLPMetricExporter(f"{receiver.url}/v1/metrics"), 3_600_000)
+    reader = PeriodicExportingMetricReader(
+        OTLPMetricExporter(f"{receiver.url}/v1/metrics", timeout=PATIENCE_SECONDS), 3_600_000
+    )
     provider = MeterProvider([reader])
     provider.get_meter("test").create_counter("jobs", unit="1").add(7, {"queue": "mail"})
     provider.get_meter("test").create_histogram("took", unit="s").record(0.3)
-    provider.shutdown()
+    provider.shutdown(timeout_millis=PATIENCE_SECONDS * 1000)
     metrics = decode(Signal.METRICS, Encoding.PROTOBUF, intake.bodies[0]).resource_metrics[0].scope_metrics[0].metrics
     found: dict[str, Any] = {metric.name: metric for metric in metrics}
     [point] = found["jobs"].sum.data_points
@@ -140,7 +144,9 @@ def test_log_records_arrive(receiver_with_intake: tuple[Receiver, RecordingIntak
     """What the SDK's processor sends decodes to the record."""
     receiver, intake = receiver_with_intake
     provider = LoggerProvider()
-    provider.add_log_record_processor(SimpleLogRecordProcessor(OTLPLogExporter(endpoint=f"{receiver.url}/v1/logs")))
+    provider.add_log_record_processor(
+        SimpleLogRecordProcessor(OTLPLogExporter(endpoint=f"{receiver.url}/v1/logs", timeout=PATIENCE_SECONDS))
+    )
     provider.get_logger("test").emit(body="paid", severity_text="INFO", attributes={"order": "a-1"})
     provider.shutdown()
     [record] = decode(Signal.LOGS, Encoding.PROTOBUF, intake.bodies[0]).resource_logs[0].scope_logs[0].log_records

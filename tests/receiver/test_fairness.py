@@ -15,6 +15,7 @@ from sloburn.errors import Overloaded
 from sloburn.otlp.signal import Encoding, Signal
 from sloburn.receiver.intake import Receipt
 from sloburn.receiver.limits import Limits, Pending
+from tests.processor import wait_until
 from tests.receiver.servers import HOST, KIB, http_receiver
 
 MIB = 1024 * KIB
@@ -22,15 +23,18 @@ FLOODERS, QUIET = 30, 3
 
 
 class SlowIntake:
-    """Takes one request after the other, each for a while."""
+    """Takes one request after the other, each for a while; none before it is told to begin."""
 
     def __init__(self) -> None:
         self._lock = asyncio.Lock()
+        self.begin = threading.Event()
 
     async def submit(self, signal: Signal, encoding: Encoding, body: bytes) -> Receipt:  # noqa: ARG002 - the protocol's
         """Take one request."""
         async with self._lock:
             await asyncio.sleep(0.01)
+            while not self.begin.is_set():
+                await asyncio.sleep(0.01)
         return Receipt()
 
 
@@ -71,16 +75,16 @@ class Sender:
 
 def test_a_flood_does_not_starve_its_neighbours() -> None:
     """Thirty connections of one machine fill the receiver: it is told to retry, three others are always served soon."""
-    limits = Limits(max_body_bytes=MIB, max_pending_bytes=16 * MIB)
-    stop = threading.Event()
-    with http_receiver(SlowIntake(), limits=limits) as receiver:
+    limits = Limits(max_body_bytes=MIB, max_pending_bytes=16 * MIB, read_seconds=120)
+    stop, intake = threading.Event(), SlowIntake()
+    with http_receiver(intake, limits=limits) as receiver:
         flood = [Sender(receiver.port, "127.0.0.2", 512 * KIB) for _ in range(FLOODERS)]
         flooding = [threading.Thread(target=one.send, kwargs={"stop": stop}, daemon=True) for one in flood]
         for thread in flooding:
             thread.start()
-        deadline = time.monotonic() + 60
-        while not all(one.statuses for one in flood) and time.monotonic() < deadline:
-            time.sleep(0.01)
+        wait_until(lambda: any(429 in one.statuses for one in flood), "the receiver is full")
+        intake.begin.set()
+        wait_until(lambda: all(one.statuses for one in flood), "all of the flood is there")
         quiet = [Sender(receiver.port, f"127.0.0.{number + 3}", KIB) for number in range(QUIET)]
         sending = [threading.Thread(target=one.send, args=(15,), daemon=True) for one in quiet]
         for thread in sending:

@@ -25,7 +25,7 @@ from sloburn.receiver.intake import Receipt
 from sloburn.receiver.limits import Limits
 from sloburn.receiver.tally import RequestKey, Tally, Wire
 from tests.receiver.intakes import DecodingIntake, RecordingIntake, StuckIntake
-from tests.receiver.servers import SMALL, Receiver, grpc_receiver
+from tests.receiver.servers import PATIENCE_SECONDS, SMALL, Receiver, grpc_receiver
 
 LIMIT = SMALL.max_body_bytes
 TRACES = f"/{SERVICES[Signal.TRACES]}/Export"
@@ -60,7 +60,7 @@ def caller(channel: grpc.Channel, method: str = TRACES) -> grpc.UnaryUnaryMultiC
 
 def export(channel: grpc.Channel, body: bytes, *, method: str = TRACES, **options: Any) -> bytes:
     """Send one request and return its answer."""
-    return caller(channel, method)(body, timeout=20, **options)
+    return caller(channel, method)(body, timeout=PATIENCE_SECONDS, **options)
 
 
 def failure(channel: grpc.Channel, body: bytes, **options: Any) -> grpc.RpcError:
@@ -226,11 +226,11 @@ def test_more_than_may_be_pending_is_told_to_retry() -> None:
     intake, body = StuckIntake(), bytes(40_000)
     limits = Limits(max_body_bytes=50_000, max_pending_bytes=60_000)
     with grpc_receiver(intake, limits=limits) as receiver, grpc.insecure_channel(receiver.target) as channel:
-        first = caller(channel).future(body, timeout=20)
-        assert intake.entered.wait(10)
+        first = caller(channel).future(body, timeout=PATIENCE_SECONDS)
+        assert intake.entered.wait(PATIENCE_SECONDS)
         refused = failure(channel, body)
         intake.let_go()
-        assert first.result(10) == b""
+        assert first.result(PATIENCE_SECONDS) == b""
         assert export(channel, body) == b""
     assert (refused.code(), len(details(refused).details)) == (grpc.StatusCode.UNAVAILABLE, 1)
 
@@ -240,10 +240,10 @@ def test_a_sender_that_goes_away_is_counted_and_not_logged(caplog: pytest.LogCap
     intake, body = StuckIntake(), bytes(40_000)
     limits = Limits(max_body_bytes=50_000, max_pending_bytes=60_000)
     with grpc_receiver(intake, limits=limits) as receiver, grpc.insecure_channel(receiver.target) as channel:
-        call = caller(channel).future(body, timeout=20)
-        assert intake.entered.wait(10)
+        call = caller(channel).future(body, timeout=PATIENCE_SECONDS)
+        assert intake.entered.wait(PATIENCE_SECONDS)
         call.cancel()
-        assert intake.cancelled.wait(10)
+        assert intake.cancelled.wait(PATIENCE_SECONDS)
         intake.let_go()
         assert export(channel, body) == b""
     assert receiver.counted() == {

@@ -19,7 +19,7 @@ from sloburn.otlp.signal import Encoding, Signal
 from sloburn.receiver.limits import Limits
 from sloburn.receiver.tally import RequestKey, Wire
 from tests.receiver.intakes import DecodingIntake, RecordingIntake, StuckIntake
-from tests.receiver.servers import KIB, SMALL, Receiver, http_client, http_receiver
+from tests.receiver.servers import KIB, PATIENCE_SECONDS, SMALL, Receiver, http_client, http_receiver
 from tests.zstandard import streamed_zstd_of, zstd_of
 
 PROTOBUF = {"Content-Type": "application/x-protobuf"}
@@ -179,10 +179,10 @@ def test_more_than_may_be_pending_is_told_to_retry(body: bytes) -> None:
             target=lambda: first.append(client.post("/v1/traces", content=body, headers=headers).status_code)
         )
         sender.start()
-        assert intake.entered.wait(10)
+        assert intake.entered.wait(PATIENCE_SECONDS)
         refused = client.post("/v1/traces", content=body, headers=headers)
         intake.let_go()
-        sender.join(10)
+        sender.join(PATIENCE_SECONDS)
         assert (refused.status_code, refused.headers["retry-after"], first) == (429, "1", [200])
         assert client.post("/v1/traces", content=body, headers=headers).status_code == 200
 
@@ -207,7 +207,7 @@ def test_senders_side_by_side_do_not_disturb_each_other(receiver: Receiver, inta
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(PATIENCE_SECONDS)
     assert sorted(statuses) == [(0, 200)] * 10 + [(1, 413)] * 10 + [(2, 400)] * 10 + [(3, 200)] * 10
     assert intake.bodies == [b"good"] * 20
 
@@ -245,7 +245,7 @@ def test_no_body_is_answered_with_a_server_error(
 
 def raw_request(receiver: Receiver, headers: str) -> socket.socket:
     """Open a connection and send the head of a request."""
-    sender = socket.create_connection(("127.0.0.1", receiver.port), timeout=10)
+    sender = socket.create_connection(("127.0.0.1", receiver.port), timeout=PATIENCE_SECONDS)
     head = f"POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n{headers}\r\n"
     sender.sendall(head.encode())
     return sender

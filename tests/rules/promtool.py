@@ -90,6 +90,16 @@ def run_history(
 ) -> None:
     """Evaluate rules at every step of a history and hold what queries answer against what is expected."""
     (folder / "rules.yml").write_text(prometheus_text(rules))
+    _test(step_seconds, series, expected, folder)
+
+
+def run_queries(series: Iterable[Series], expected: Iterable[Expected], folder: Path) -> None:
+    """Hold what queries answer about series against what is expected, without any rules."""
+    (folder / "rules.yml").write_text("groups: []\n")
+    _test(60, series, expected, folder)
+
+
+def _test(step_seconds: int, series: Iterable[Series], expected: Iterable[Expected], folder: Path) -> None:
     test = {
         "interval": f"{step_seconds}s",
         "input_series": [one.written() for one in series],

@@ -160,7 +160,7 @@ REFUSED = {
     "spans: {where: {tenant: a}}, bad: {status: error}": "tenant is no dimension of span_metrics",
     "spans: {}, good: {duration: {le: 200ms}}": "200ms is no bucket bound of span_metrics (5ms, 10ms, 25ms,",
     "spans: {where: {duration: {gt: 1s}}}, bad: {status: error}": "`where` selects by duration",
-    'spans: {where: {http.route: {regex: "(?=a)b"}}}, bad: {status: error}': "which RE2 cannot",
+    'spans: {where: {http.route: {regex: "(?=a)b"}}}, bad: {status: error}': "has '(?=a': RE2 neither looks around",
     'spans: {}, bad: {http.route: ""}': "empty text, which no label can hold",
     "spans: {}, bad: {http.response.status_code: {gt: -5}}": "labels are compared with whole numbers from 0 up",
 }

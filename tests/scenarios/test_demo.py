@@ -22,10 +22,16 @@ from examples.shop.demo.ports import HOST, Ports, choose_ports, explain
 from examples.shop.demo.processes import ChildDied, Crew
 from examples.shop.demo.stage import ROOT, SLOS, inherited
 from examples.shop.demo.terminal import COLUMNS, Step, Terminal, wants_color
+from examples.shop.demo.waits import USUAL_NS, Waits, waited_ns
 
+from sloburn.duration import SECOND
 from sloburn.spec.files import load_slos
+from tests.ports import free_ports
 from tests.scenarios.test_shop import wait_for
-from tests.usual_ports import usual_ports
+from tests.usual_ports import patient, usual_ports
+
+pytestmark = patient
+PATIENCE_SECONDS = 200.0  # for what takes some seconds, and up to a minute where the machine has other things to do
 
 # --- the demo's parts ---------------------------------------------------------------------------------------------
 
@@ -48,7 +54,8 @@ def test_taken_port_is_replaced_and_said_so() -> None:
 
 def test_free_ports_are_kept_and_not_mentioned() -> None:
     """Where nothing is in the way there is nothing to say."""
-    free = choose_ports(Ports(otlp_grpc=0, otlp_http=0, page=0, shop=0))
+    grpc, http, page, shop = free_ports(4)
+    free = Ports(otlp_grpc=grpc, otlp_http=http, page=page, shop=shop)
 
     assert free == choose_ports(free)
     assert explain(free, free) == []
@@ -160,6 +167,33 @@ def test_signal_ends_the_next_wait() -> None:
             signal.signal(number, handler)
 
 
+SPINNING = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\nwhile True: pass"
+
+
+@pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="the system does not say who waits for a core")
+def test_waiting_for_a_core_is_seen(tmp_path: Path) -> None:
+    """Of two processes that want one core each waits for the other, and that is counted."""
+    crew = Crew(tmp_path, os.environ)
+    pids = [crew.start(f"spinning-{number}", [sys.executable, "-c", SPINNING]).process.pid for number in range(2)]
+    try:
+        wait_for(lambda: True if waited_ns(pids) > SECOND // 5 else None, "they wait for each other")
+    finally:
+        crew.stop()
+
+    assert waited_ns(pids) == 0
+
+
+def test_waiting_is_that_of_a_time() -> None:
+    """What counts lies between the last look before the begin and the first after the end."""
+    now, total = 0, 0
+    waits = Waits(lambda: total, lambda: now)
+    for now, total in ((10, 100), (20, 130), (30, 170), (40 + USUAL_NS, 500)):  # noqa: B007 (the doubles return them)
+        waits.look()
+
+    assert waits.between(25, 28) == 170 - 130
+    assert waits.between(5, 45) == 500 - 100 + 10  # the last look came late
+
+
 def test_clock_is_explained() -> None:
     """The viewer is told what an hour and the period are here, and that production is not scaled."""
     promise = load_slos([SLOS])[0]
@@ -206,8 +240,20 @@ class Performance:
 
     def wait_for_text(self, text: str) -> None:
         """Wait until it has printed that."""
-        wait_for(lambda: True if text in self.text or self.process.poll() is not None else None, text)
-        assert text in self.text
+        came = wait_for(lambda: self._has_said(text), text, PATIENCE_SECONDS)
+        assert came, self.text
+
+    def _has_said(self, text: str) -> bool | None:
+        ended = self.process.poll() is not None  # looked at first: what it says last comes before its end
+        return True if text in self.text else False if ended else None
+
+    def wait(self) -> int:
+        """Wait for its end and return its exit status."""
+        return self.process.wait(PATIENCE_SECONDS)
+
+    def wait_until_nothing_is_left(self) -> None:
+        """Wait until nothing of it lives: what was killed needs a moment of a processor to die."""
+        wait_for(lambda: True if not self.processes() else None, "no process is left")
 
     def processes(self) -> dict[int, str]:
         """Return pid and command line of each process that bears the mark."""
@@ -239,24 +285,24 @@ def perform(tmp_path: Path) -> Iterator[Callable[..., Performance]]:
 
 @needs_proc
 def test_full_pass(perform: Callable[..., Performance], tmp_path: Path) -> None:
-    """Every step is observed, the page fires at most 2 s after the mathematical minimum, and nothing is left behind."""
+    """Every step is observed, at most 2 s and a busy machine's share after the minimum, and nothing is left behind."""
     demo = perform("--json", str(tmp_path / "figures.json"))
 
-    status = demo.process.wait(150)
+    status = demo.wait()
 
     text, figures = demo.text, json.loads((tmp_path / "figures.json").read_text())
     assert status == 0, text
     assert [step["seen"] for step in figures["steps"]] == [True] * 8
-    assert figures["seconds_added"] <= 2.0
+    assert figures["seconds_added"] <= 2.0 + figures["seconds_withheld"]
     assert figures["seconds_to_page"] == pytest.approx(figures["seconds_minimum"] + figures["seconds_added"])
     assert figures["exception"].endswith("PaymentGatewayTimeout")
     assert all(entry["true"] == entry["counted"] > 0 for entry in figures["books"])
     assert figures["trace_id"] in text
     assert f"{figures['page_url']}slos/checkout-availability" in text
     assert [label for label in LABELS if label not in text] == []
-    assert max(len(line) for line in text.splitlines()) <= COLUMNS
+    assert max(len(line) for line in text.replace(str(tmp_path), "/tmp").splitlines()) <= COLUMNS
     assert "\033" not in text
-    assert demo.processes() == {}
+    demo.wait_until_nothing_is_left()
     assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == []
 
 
@@ -266,7 +312,7 @@ LABELS = ("healthy", "fault", "burning", "PAGE", "why", "mended", "recovers", "R
 @needs_proc
 @pytest.mark.parametrize(
     ("number", "moment"),
-    [(signal.SIGTERM, "sloburn ·"), (signal.SIGHUP, "  start  "), (signal.SIGINT, "  healthy  ")],
+    [(signal.SIGTERM, "sloburn ·"), (signal.SIGHUP, "  start  "), (signal.SIGINT, "customers come in")],
     ids=["SIGTERM before the start", "SIGHUP while it starts", "Ctrl-C in the middle"],
 )
 def test_early_end_leaves_nothing(
@@ -278,8 +324,8 @@ def test_early_end_leaves_nothing(
 
     demo.process.send_signal(number)
 
-    assert demo.process.wait(30) == 130, demo.text
-    assert demo.processes() == {}
+    assert demo.wait() == 130, demo.text
+    demo.wait_until_nothing_is_left()
     assert demo.text.splitlines()[-1] == "Stopped early. No process was left behind."
     assert "Traceback" not in demo.text
     assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == []
@@ -292,7 +338,8 @@ def test_closed_pipe_ends_calmly(tmp_path: Path) -> None:
     environment = os.environ | {"TMPDIR": str(tmp_path)}
 
     with usual_ports():
-        found = subprocess.run(["bash", "-c", command], cwd=ROOT, env=environment, capture_output=True, timeout=60)
+        call = ["bash", "-c", command]
+        found = subprocess.run(call, cwd=ROOT, env=environment, capture_output=True, timeout=PATIENCE_SECONDS)
 
     assert (found.returncode, found.stderr) == (130, b"")
     assert list(tmp_path.iterdir()) == []
@@ -307,11 +354,11 @@ def test_dead_child_stops_the_story(perform: Callable[..., Performance]) -> None
 
     os.kill(shop, signal.SIGKILL)
 
-    assert demo.process.wait(30) == 1
+    assert demo.wait() == 1
     assert "the shop ended by itself with exit status -9" in demo.text
     assert "--- shop: the end of" in demo.text
     assert "✗ healthy traffic is counted" in demo.text
-    assert demo.processes() == {}
+    demo.wait_until_nothing_is_left()
 
 
 @needs_proc
@@ -319,5 +366,5 @@ def test_impossible_scale_is_refused(perform: Callable[..., Performance]) -> Non
     """A wrong scale is refused in a sentence, before anything starts."""
     demo = perform("--scale", "0")
 
-    assert demo.process.wait(30) == 2
+    assert demo.wait() == 2
     assert "'0' is no whole number from 1 to 240" in demo.text

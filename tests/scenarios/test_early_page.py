@@ -6,10 +6,8 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-import httpx
-
 from sloburn.duration import HOUR, SECOND
-from tests.processor import Processor
+from tests.processor import Processor, get, post
 from tests.telemetry import SpanSpec, trace_request
 
 SLOS = """\
@@ -30,7 +28,7 @@ def send(processor: Processor, spans: Iterable[SpanSpec]) -> None:
     """Send spans and wait for their acknowledgement."""
     body = trace_request(spans).SerializeToString()
     headers = {"Content-Type": "application/x-protobuf"}
-    httpx.post(f"http://{processor.http}/v1/traces", content=body, headers=headers).raise_for_status()
+    post(f"http://{processor.http}/v1/traces", content=body, headers=headers).raise_for_status()
 
 
 def test_a_total_outage_is_paged_within_seconds_and_said_in_words(tmp_path: Path) -> None:
@@ -42,16 +40,19 @@ def test_a_total_outage_is_paged_within_seconds_and_said_in_words(tmp_path: Path
         gap = SECOND // PER_SECOND
         history = range(HOUR // gap)
         send(processor, [SpanSpec(number=10**6 + age, end=now - age * gap) for age in history])
-        first, number = time.time_ns(), 0
-        page = processor.status("early")["alerts"][0]
-        while page["state"] != "firing" and time.time_ns() < first + 30 * SECOND:
+        first, number, withheld = time.time_ns(), 0, 0
+        page, seen = processor.status("early")["alerts"][0], first
+        while page["state"] != "firing" and time.time_ns() < first + 60 * SECOND:
             number += 1
             time.sleep(max(0.0, (first + number * gap - time.time_ns()) / SECOND))
             send(processor, [SpanSpec(number=number, end=time.time_ns(), error=True)])
             page = processor.status("early")["alerts"][0]
+            seen, before = time.time_ns(), seen
+            withheld += max(0, seen - before - gap)  # by a machine that had other things to do
         status = processor.status("early")
-        html = httpx.get(f"http://{processor.page}/slos/early").text
-    assert page["fired_at_unix_nano"] - (first + gap) <= LIMIT_NS
+        html = get(f"http://{processor.page}/slos/early").text
+    assert page["state"] == "firing"
+    assert page["fired_at_unix_nano"] - (first + gap) <= LIMIT_NS + withheld
     assert not any(pair["over"] for pair in status["pairs"] if pair["severity"] == "page")
     assert "events failed; at this pace 2 % of the budget is gone in" in status["early"]["text"]
     assert "Early page: <strong>" in html

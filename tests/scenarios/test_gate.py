@@ -10,13 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from sloburn.cli import main
 from sloburn.duration import SECOND
 from tests.debian import program
-from tests.processor import Processor, free_ports, wait_until
+from tests.processor import Processor, free_ports, post, wait_until
 from tests.telemetry import SpanSpec, trace_request
 
 SLOS = """\
@@ -62,7 +61,7 @@ def processor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processor]:
         ]
         content = trace_request(spans).SerializeToString()
         headers = {"Content-Type": "application/x-protobuf"}
-        httpx.post(f"http://{running.http}/v1/traces", content=content, headers=headers).raise_for_status()
+        post(f"http://{running.http}/v1/traces", content=content, headers=headers).raise_for_status()
         wait_until(lambda: running.counts("calm") == (95, 5), "the events are counted")
         yield running
 
@@ -86,7 +85,7 @@ def prometheus(target: str, folder: Path) -> Iterator[str]:
 
 def gate(capsys: pytest.CaptureFixture[str], *call: str) -> tuple[int, str]:
     """Call the gate; return status and what it printed."""
-    status = main(["gate", *call])
+    status = main(["gate", *call, "--timeout", "60"])
     captured = capsys.readouterr()
     return status, captured.out + captured.err
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.debian import program
-from tests.sdk.processes import free_port, wait_until
+from tests.sdk.processes import PATIENCE_SECONDS, free_port, wait_until
 
 
 def find_redis() -> str:
@@ -32,7 +32,7 @@ def redis(folder: Path) -> Iterator[str]:
             yield f"redis://127.0.0.1:{port}/0"
         finally:
             server.terminate()
-            server.wait(timeout=20)
+            server.wait(timeout=PATIENCE_SECONDS)
 
 
 def _answers(port: int) -> bool:

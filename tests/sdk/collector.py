@@ -18,14 +18,16 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
-from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
+from opentelemetry.proto.metrics.v1.metrics_pb2 import HistogramDataPoint, Metric, NumberDataPoint
 
-PATIENCE_SECONDS = 15.0
+from sloburn.sdk.exemplars import MARK_ATTRIBUTE
+
+PATIENCE_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeenSpan:
-    """A span that arrived."""
+    """A span that arrived; the mark of an exemplar, which depends on the second, is no part of its attributes."""
 
     name: str
     kind: int
@@ -36,6 +38,7 @@ class SeenSpan:
     attributes: dict[str, Any]
     events: list[tuple[str, dict[str, Any]]]
     resource: dict[str, Any]
+    is_marked: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +64,7 @@ class SeenPoint:
     boundaries: tuple[float, ...]
     attributes: dict[str, Any]
     resource: dict[str, Any]
+    exemplars: tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -172,6 +176,10 @@ class Collector:
             def setup(self) -> None:
                 super().setup()
                 collector._connections.add(self.connection)
+                if collector._is_closing.is_set():
+                    # It was taken at the very end, and whoever ends us may have looked for connections already.
+                    with contextlib.suppress(OSError):
+                        self.connection.shutdown(socket.SHUT_RDWR)
 
             def finish(self) -> None:
                 collector._connections.discard(self.connection)
@@ -225,9 +233,10 @@ def _decode_spans(request: ExportTraceServiceRequest, seen: Arrivals) -> None:
                     span_id=span.span_id.hex(),
                     parent_id=span.parent_span_id.hex(),
                     status=span.status.code,
-                    attributes=_attributes(span.attributes),
+                    attributes=_attributes(pair for pair in span.attributes if pair.key != MARK_ATTRIBUTE),
                     events=[(event.name, _attributes(event.attributes)) for event in span.events],
                     resource=resource,
+                    is_marked=any(pair.key == MARK_ATTRIBUTE and pair.value.bool_value for pair in span.attributes),
                 )
                 for span in scope.spans
             ]
@@ -252,26 +261,35 @@ def _decode_logs(request: ExportLogsServiceRequest, seen: Arrivals) -> None:
 
 
 def _decode_points(request: ExportMetricsServiceRequest, seen: Arrivals) -> None:
+    # A mapping of its own each time: a test that walks the one before is not disturbed.
+    points = dict(seen.points)
     for part in request.resource_metrics:
         resource = _attributes(part.resource.attributes)
         for metric in (metric for scope in part.scope_metrics for metric in scope.metrics):
-            for attributes, value, boundaries in _values(metric):
+            for attributes, value, boundaries, exemplars in _values(metric):
                 key = (metric.name, str(resource.get("service.instance.id")), str(sorted(attributes.items())))
-                seen.points[key] = SeenPoint(
+                points[key] = SeenPoint(
                     name=metric.name,
                     unit=metric.unit,
                     value=value,
                     boundaries=boundaries,
                     attributes=attributes,
                     resource=resource,
+                    exemplars=exemplars,
                 )
+    seen.points = points
 
 
-def _values(metric: Metric) -> Iterator[tuple[dict[str, Any], float, tuple[float, ...]]]:
+def _values(metric: Metric) -> Iterator[tuple[dict[str, Any], float, tuple[float, ...], tuple[str, ...]]]:
     for counted in metric.histogram.data_points:
-        yield _attributes(counted.attributes), counted.count, tuple(counted.explicit_bounds)
+        yield _attributes(counted.attributes), counted.count, tuple(counted.explicit_bounds), _exemplars(counted)
     for point in (*metric.sum.data_points, *metric.gauge.data_points):
-        yield _attributes(point.attributes), point.as_int or point.as_double, ()
+        yield _attributes(point.attributes), point.as_int or point.as_double, (), _exemplars(point)
+
+
+def _exemplars(point: HistogramDataPoint | NumberDataPoint) -> tuple[str, ...]:
+    """Return the traces that a point's exemplars lead to."""
+    return tuple(exemplar.trace_id.hex() for exemplar in point.exemplars)
 
 
 def _attributes(pairs: Any) -> dict[str, Any]:

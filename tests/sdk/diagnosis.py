@@ -29,7 +29,7 @@ class Diagnosis:
 
 def doctor(*arguments: str, extra: Mapping[str, str] | None = None) -> Diagnosis:
     """Run it, and return its exit status and what it found."""
-    done = run(CLI, "doctor", "--json", "--timeout", "1", *arguments, extra=extra)
+    done = run(CLI, "doctor", "--json", "--timeout", "30", *arguments, extra=extra)
     assert done.stdout, done.stderr
     document = json.loads(done.stdout)
     assert document["problems"] == sum(one["level"] == "problem" for one in document["findings"])

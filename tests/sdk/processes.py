@@ -11,13 +11,20 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.error import URLError
+from urllib.error import HTTPError
 from urllib.request import urlopen
 
 from tests.processor import free_ports
 
 SERVICES = Path(__file__).parent / "services"
 PATIENCE_SECONDS = 60.0
+# A process delivers its last words at its end however long this machine stands still in the midst of them; a test of
+# the time that an end takes says its own.
+_PATIENT = {"SLOBURN_SHUTDOWN_TIMEOUT": "30"}
+# All gunicorns of a user have one place for their control socket, and remove each other's when they start at once.
+GUNICORN = ("gunicorn", "--no-control-socket")
+# uvicorn kills workers that are silent for five seconds, as they may be on a busy machine.
+PATIENT_WORKERS = ("--timeout-worker-healthcheck", "60")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +45,7 @@ class Finished:
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return this process's environment without OpenTelemetry's variables, with the extra ones."""
     own = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "SLOBURN_"))}
-    return {**own, "PYTHONPATH": str(SERVICES), "PYTHONUNBUFFERED": "1", **(extra or {})}
+    return {**own, "PYTHONPATH": str(SERVICES), "PYTHONUNBUFFERED": "1", **_PATIENT, **(extra or {})}
 
 
 def run(code: str, *arguments: str, extra: Mapping[str, str] | None = None) -> Finished:
@@ -113,12 +120,19 @@ def wait_until(holds: Callable[[], object], process: subprocess.Popen[str] | Non
 
 
 def get(url: str) -> int:
-    """Return the status of a GET; 0 when nobody listens."""
+    """Return the status of a GET; 0 when nobody listens, or when who did leaves without an answer."""
     try:
         with urlopen(url, timeout=PATIENCE_SECONDS) as answer:
             return int(answer.status)
-    except URLError as error:
-        code = getattr(error, "code", 0)
-        if hasattr(error, "close"):
-            error.close()
-        return int(code)
+    except HTTPError as error:
+        error.close()
+        return error.code
+    except OSError:
+        return 0
+
+
+def catches(process: subprocess.Popen[str], number: int) -> bool:
+    """Tell whether a process has a handler for a signal: one that comes before would just kill it."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    (caught,) = [line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:")]
+    return bool(int(caught, 16) >> (number - 1) & 1)

@@ -17,7 +17,7 @@ from sloburn.clock import ManualClock
 from sloburn.sdk.audit import AuditFile, AuditLogger
 from sloburn.sdk.audit_chain import GENESIS, OPENED, Head, Verification, read_head, seal, verify
 from tests.sdk.collector import Collector
-from tests.sdk.processes import free_port, get, run, started, stop, succeed, wait_until
+from tests.sdk.processes import PATIENT_WORKERS, free_port, get, run, started, stop, succeed, wait_until
 from tests.test_cli import sloburn
 
 
@@ -505,7 +505,8 @@ def test_workers_of_a_server_close_their_chains(tmp_path: Path) -> None:
     """uvicorn's workers, which a signal ends before Python's exit, have closed their chains by then."""
     (tmp_path / "audited.py").write_text(_APP)
     port = free_port()
-    command = ("-m", "uvicorn", "audited:app", "--app-dir", str(tmp_path), "--port", str(port), "--workers", "2")
+    server = ("-m", "uvicorn", "audited:app", "--app-dir", str(tmp_path), "--port", str(port))
+    command = (*server, "--workers", "2", *PATIENT_WORKERS)
     with started(*command, extra={"SLOBURN_AUDIT_FILE": str(tmp_path / "audit.jsonl")}) as process:
         wait_until(lambda: get(f"http://127.0.0.1:{port}/") == 200, process)
         assert [get(f"http://127.0.0.1:{port}/") for _ in range(20)] == [200] * 20

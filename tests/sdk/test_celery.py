@@ -43,7 +43,7 @@ def worked(tmp_path_factory: pytest.TempPathFactory) -> Worked:
         quiet = ("--without-gossip", "--without-mingle", "--without-heartbeat")
         command = ("-m", "celery", "-A", "work", "worker", "-c", "2", "-P", "prefork", "-l", "info", *quiet)
         with started(*command, extra=variables) as process:
-            wait_until(lambda: _is_idle(folder), process)
+            wait_until(lambda: _ended(folder) == _RUNS + 3, process)
             done = stop(process)
     assert done.status == 0, done.output
     trail = (folder / "audit.jsonl").read_bytes().splitlines()
@@ -65,8 +65,8 @@ work.telemetry.shutdown()
     )
 
 
-def _is_idle(folder: Path) -> bool:
-    return not any((folder / "messages").iterdir())
+def _ended(folder: Path) -> int:
+    return len(list((folder / "ended").iterdir()))
 
 
 def test_one_trace_joins_request_publish_and_task(worked: Worked) -> None:
@@ -148,6 +148,14 @@ def test_durations_carry_the_outcome(worked: Worked) -> None:
     assert counts == {("add", "success"): _RUNS, ("fail", "failure"): 1, ("again", "retry"): 1, ("again", "success"): 1}
     assert {point.unit for point in points} == {"s"}
     assert 0.3 in points[0].boundaries
+
+
+def test_exemplars_of_tasks_lead_to_marked_spans(worked: Worked) -> None:
+    """How long a task ran and waited is shown with a trace of which a run is marked, so that samplers keep it."""
+    marked = {span.trace_id for span in worked.arrivals.spans if span.is_marked and span.name.startswith("process ")}
+    for name in ("messaging.process.duration", "celery.task.queue.duration", "celery.tasks"):
+        found = [point.exemplars for point in worked.arrivals.points.values() if point.name == name]
+        assert {trace for exemplars in found for trace in exemplars} == marked
 
 
 def test_worker_logs_once(worked: Worked) -> None:

@@ -215,7 +215,7 @@ class Broker:
 broker = Broker()
 queues = SimpleNamespace(consume_from=["celery"])
 app = SimpleNamespace(connection_for_read=lambda: broker, amqp=SimpleNamespace(queues=queues))
-watch = WorkerWatch(NoOpMeter("test"), interval_seconds=0.01)
+watch = WorkerWatch(NoOpMeter("test"), interval_seconds=0.01, fork_patience_seconds=60)
 watch.begin(sender=SimpleNamespace(app=app))
 while not broker.is_asked:
     time.sleep(0.001)

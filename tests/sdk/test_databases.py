@@ -13,7 +13,7 @@ from tempfile import mkdtemp
 import pytest
 
 from tests.sdk.collector import Collector, SeenSpan
-from tests.sdk.processes import free_port, succeed, wait_until
+from tests.sdk.processes import PATIENCE_SECONDS, free_port, succeed, wait_until
 
 _CLIENT = 3
 _INIT = "import sys\nfrom sloburn import init_telemetry\ntelemetry = init_telemetry(endpoint=sys.argv[1])\n"
@@ -50,7 +50,7 @@ def postgres() -> Iterator[str]:
     if user is not None:
         shutil.chown(folder, user)
     call = [programs["initdb"], "-D", str(folder), "-U", "sloburn", "-A", "trust", "--no-sync"]
-    subprocess.run(call, check=True, capture_output=True, user=user, cwd="/", timeout=60)
+    subprocess.run(call, check=True, capture_output=True, user=user, cwd="/", timeout=PATIENCE_SECONDS)
     options = ["-D", str(folder), "-p", str(port), "-h", "127.0.0.1", "-k", str(folder), "-F"]
     try:
         with subprocess.Popen(
@@ -61,7 +61,7 @@ def postgres() -> Iterator[str]:
                 yield f"postgresql://sloburn@127.0.0.1:{port}/postgres"
             finally:
                 server.terminate()
-                server.wait(timeout=20)
+                server.wait(timeout=PATIENCE_SECONDS)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -23,7 +23,7 @@ from sloburn.sdk.environment import resolve
 from sloburn.sdk.health.checks import Health
 from tests.sdk.collector import Collector
 from tests.sdk.diagnosis import CLI, doctor
-from tests.sdk.processes import Finished, free_port, run, started, wait_until
+from tests.sdk.processes import PATIENCE_SECONDS, Finished, free_port, run, started, wait_until
 
 _TLS_ALERT = bytes.fromhex("15030100020246")
 _SETTINGS = bytes.fromhex("000000040000000000")
@@ -49,9 +49,11 @@ def _answering(first: bytes | None) -> Iterator[int]:
             while not is_over.is_set():
                 connection, _ = listener.accept()
                 kept.append(connection)
-                if first is not None and not is_over.is_set():
-                    connection.recv(65536)
-                    connection.sendall(first)
+                # Who asked may have left meanwhile.
+                with suppress(OSError):
+                    if first is not None and not is_over.is_set():
+                        connection.recv(65536)
+                        connection.sendall(first)
             for connection in kept:
                 connection.close()
 
@@ -95,9 +97,8 @@ def test_name_that_does_not_exist() -> None:
 def test_other_protocols(first: bytes | None, protocol: str, expected: str, advice: str) -> None:
     """The first bytes tell which protocol is spoken instead, and the advice says what to change."""
     with _answering(first) as port:
-        began = time.monotonic()
-        found = doctor("--endpoint", f"http://127.0.0.1:{port}", "--protocol", protocol)
-        assert time.monotonic() - began < 19
+        seconds = "2" if first is None else "10"
+        found = doctor("--endpoint", f"http://127.0.0.1:{port}", "--protocol", protocol, "--timeout", seconds)
     assert found.status == 1
     assert expected in found.texts("network")[0]
     assert advice in found.advice("network")
@@ -108,8 +109,9 @@ def test_hanging_receiver_is_probed_once_for_all() -> None:
     """All three addresses are probed at the same time, and the canary is not waited for where nothing answers."""
     with Collector(is_hanging=True) as collector:
         began = time.monotonic()
-        found = list(_arrivals_of(collector.endpoint, timeout_seconds=2.0))
-        assert time.monotonic() - began < 5
+        found = list(_arrivals_of(collector.endpoint, timeout_seconds=4.0))
+        # One after the other they would take 9.6 s, and the canary as long again.
+        assert time.monotonic() - began < 9
     assert [finding.text.rpartition(" takes ")[2] for finding in found[:3]] == ["the connection and never answers"] * 3
     assert [finding.level for finding in found] == ["problem"] * 6
 
@@ -121,8 +123,8 @@ def _arrivals_of(endpoint: str, timeout_seconds: float) -> Iterator[Finding]:
 
 def test_what_hangs_is_left_behind() -> None:
     """What is done side by side takes as long as one of them may, and only what has not returned is missing."""
-    hanging = threading.Event()
-    assert side_by_side([lambda: hanging.wait(30), lambda: True], 0.5) == [None, True]
+    hanging, clock = threading.Event(), iter((0.0, 0.0, 60.0))
+    assert side_by_side([lambda: True, lambda: hanging.wait(120)], 60.0, lambda: next(clock)) == [True, None]
     hanging.set()
 
 
@@ -149,7 +151,7 @@ def test_refusals(status: int, advice: str) -> None:
 def test_overload_passes() -> None:
     """A receiver that is overloaded at first is a note, not the cause."""
     with Collector(statuses=(503,)) as collector:
-        found = doctor("--endpoint", collector.endpoint, "--timeout", "3")
+        found = doctor("--endpoint", collector.endpoint)
     assert "answers HTTP 503" in found.texts("network", "note")[0]
     assert (found.status, found.texts("round trip")) == (0, [])
 
@@ -271,10 +273,10 @@ def test_against_the_processor(tmp_path: Path) -> None:
         lines = process.stdout
         wait_until(lambda: "is ready" in lines.readline(), process)
         over_http = doctor("--endpoint", f"http://127.0.0.1:{http}", "--processor", f"http://127.0.0.1:{page}")
-        over_grpc = doctor("--endpoint", f"http://127.0.0.1:{grpc}", "--protocol", "grpc", "--timeout", "5")
+        over_grpc = doctor("--endpoint", f"http://127.0.0.1:{grpc}", "--protocol", "grpc")
         crossed = doctor("--endpoint", f"http://127.0.0.1:{grpc}")
         process.terminate()
-        process.communicate(timeout=20)
+        process.communicate(timeout=PATIENCE_SECONDS)
     assert (over_http.status, len(over_http.texts("round trip", "ok"))) == (0, 3)
     assert "the processor took requests since (counts compared" in over_http.texts("hops", "ok")[0]
     assert (over_grpc.status, over_grpc.texts("network", "ok")) == (

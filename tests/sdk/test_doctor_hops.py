@@ -57,7 +57,8 @@ def test_hops(has_it: bool) -> None:
         thread.start()
         url = f"http://127.0.0.1:{backends.server_address[1]}"
         found = doctor(
-            "--endpoint", collector.endpoint, "--jaeger", url, "--prometheus", url, "--loki", url, "--wait", "0.5"
+            *("--endpoint", collector.endpoint, "--jaeger", url, "--prometheus", url, "--loki", url),
+            *("--wait", "30" if has_it else "0.5"),
         )
         span = collector.span("sloburn doctor")
         backends.shutdown()

@@ -20,7 +20,7 @@ from sloburn.sdk.exporters.sender import Outcome, Sender
 from sloburn.sdk.exporters.source import QueueSource
 from sloburn.sdk.exporters.worker import ExportWorker
 from tests.sdk.collector import Collector
-from tests.sdk.processes import free_port, succeed, wait_until
+from tests.sdk.processes import PATIENCE_SECONDS, free_port, succeed, wait_until
 
 _TAKEN = Outcome(verdict="taken")
 _DOWN = Outcome(verdict="retry", reason="connection refused")
@@ -56,11 +56,13 @@ class HangingSender(ScriptedSender):
 
     def __init__(self) -> None:
         super().__init__()
+        self.is_asked = threading.Event()
         self.release = threading.Event()
 
     def send(self, body: bytes, timeout_seconds: float) -> Outcome:  # noqa: ARG002 - the protocol's
         """Wait for the release."""
-        self.release.wait(20)
+        self.is_asked.set()
+        self.release.wait(PATIENCE_SECONDS)
         return _DOWN
 
 
@@ -101,7 +103,7 @@ def make_worker(source: QueueSource[int, None], sender: Sender, *, interval: flo
     return worker
 
 
-def stop(worker: ExportWorker, seconds: float = 1.0) -> None:
+def stop(worker: ExportWorker, seconds: float = PATIENCE_SECONDS) -> None:
     """Stop a worker the way the handle does."""
     worker.request_stop(threading.TIMEOUT_MAX)
     worker.join(seconds)
@@ -113,7 +115,7 @@ def test_items_leave_in_batches_and_order() -> None:
     for number in range(10):
         source.add(number)
     worker = make_worker(source, sender)
-    assert worker.request_flush().wait(5)
+    assert worker.request_flush().wait(PATIENCE_SECONDS)
     stop(worker)
     assert sender.bodies == [bytes(range(4)), bytes(range(4, 8)), bytes(range(8, 10))]
     assert worker.status().sent == 10
@@ -123,7 +125,7 @@ def test_items_leave_in_batches_and_order() -> None:
 def test_full_batch_leaves_before_the_interval_is_over() -> None:
     """The item that fills a batch wakes the worker."""
     source, sender = make_queue(batch=3), ScriptedSender()
-    worker = make_worker(source, sender, interval=60)
+    worker = make_worker(source, sender, interval=3600)
     for number in range(3):
         source.add(number)
     wait_until(lambda: sender.bodies == [bytes(range(3))])
@@ -145,7 +147,7 @@ def test_what_cannot_be_encoded_costs_itself_only() -> None:
     for number in (1, 999, 2, 3):
         source.add(number)
     worker = make_worker(source, sender)
-    assert worker.request_flush().wait(5)
+    assert worker.request_flush().wait(PATIENCE_SECONDS)
     stop(worker)
     assert sender.bodies == [bytes([1, 2]), bytes([3])]
     assert worker.status().lost == {"not_encodable": 1}
@@ -208,22 +210,22 @@ def test_worker_of_the_parent_stands_still_in_a_child() -> None:
     class Watched(ScriptedSender):
         def __init__(self) -> None:
             super().__init__()
-            self.threads: set[int] = set()
+            self.threads: set[threading.Thread] = set()
 
         def send(self, body: bytes, timeout_seconds: float) -> Outcome:
-            self.threads.add(threading.get_ident())
+            self.threads.add(threading.current_thread())
             return super().send(body, timeout_seconds)
 
     source, sender = make_queue(), Watched()
     worker = make_worker(source, sender)
     source.add(1)
-    assert worker.request_flush().wait(5)
+    assert worker.request_flush().wait(PATIENCE_SECONDS)
     (first,) = sender.threads
     # Here the parent's thread lives on as a greenlet would.
     worker.after_fork()
     for number in range(50):
         source.add(number)
-        assert worker.request_flush().wait(5)
+        assert worker.request_flush().wait(PATIENCE_SECONDS)
     stop(worker)
     assert len(sender.threads - {first}) == 1
     assert sorted(b"".join(sender.bodies[1:])) == list(range(50))
@@ -236,7 +238,7 @@ def test_refused_batch_is_counted_and_not_repeated() -> None:
     for number in range(4):
         source.add(number)
     worker = make_worker(source, sender)
-    assert worker.request_flush().wait(5)
+    assert worker.request_flush().wait(PATIENCE_SECONDS)
     stop(worker)
     assert (worker.status().sent, worker.status().lost) == (1, {"refused": 3})
 
@@ -250,7 +252,7 @@ def test_retry_after_is_honoured() -> None:
     wait_until(lambda: worker.status().problem == "HTTP 503")
     source.add(2)
     assert len(sender.bodies) == 1
-    assert worker.request_flush().wait(5)
+    assert worker.request_flush().wait(PATIENCE_SECONDS)
     stop(worker)
     assert len(sender.bodies) == 3
 
@@ -279,10 +281,11 @@ def test_stop_does_not_wait_for_a_request_that_hangs() -> None:
     source, sender = make_queue(), HangingSender()
     source.add(1)
     worker = make_worker(source, sender)
-    wait_until(lambda: source.waiting() == 0)
+    assert sender.is_asked.wait(PATIENCE_SECONDS)
     stop(worker, 0.05)
     assert worker.status().lost == {"shutdown": 1}
     sender.release.set()
+    worker.join(PATIENCE_SECONDS)
 
 
 def test_forked_child_begins_anew() -> None:
@@ -290,15 +293,14 @@ def test_forked_child_begins_anew() -> None:
     source, sender = make_queue(), ScriptedSender()
     source.add(1)
     worker = make_worker(source, sender)
-    assert worker.request_flush().wait(5)
+    assert worker.request_flush().wait(PATIENCE_SECONDS)
     stop(worker)
-    worker = make_worker(source, sender)
+    worker = make_worker(source, sender, interval=3600)
     source.add(2)
-    worker.request_stop(0.0)
     worker.after_fork()
     assert (worker.waiting(), worker.status().sent) == (0, 0)
     source.add(3)
-    assert worker.request_flush().wait(5)
+    assert worker.request_flush().wait(PATIENCE_SECONDS)
     assert worker.status().sent == 1
     stop(worker)
 
@@ -319,7 +321,7 @@ def http_sender(url: str, **target: object) -> HttpSender:
 def test_http(collector: Collector, compression: str) -> None:
     """A body arrives with its headers, packed as asked for, over one kept connection."""
     sender = http_sender(f"{collector.endpoint}/v1/traces", compression=compression, headers=(("x-key", "secret"),))
-    assert [sender.send(b"", 5), sender.send(b"", 5)] == [_TAKEN, _TAKEN]
+    assert [sender.send(b"", PATIENCE_SECONDS), sender.send(b"", PATIENCE_SECONDS)] == [_TAKEN, _TAKEN]
     sender.close()
     headers = collector.arrivals.headers[-1]
     assert (headers["x-key"], headers["content-type"]) == ("secret", "application/x-protobuf")
@@ -332,7 +334,7 @@ def test_http_partial_success() -> None:
     answer.partial_success.rejected_spans = 2
     with Collector(answer=answer.SerializeToString()) as collector:
         sender = http_sender(f"{collector.endpoint}/v1/traces")
-        assert sender.send(b"", 5) == Outcome(verdict="taken", refused_items=2)
+        assert sender.send(b"", PATIENCE_SECONDS) == Outcome(verdict="taken", refused_items=2)
         sender.close()
 
 
@@ -341,7 +343,7 @@ def test_http_statuses(status: int, verdict: str) -> None:
     """Only the statuses that the specification calls retryable are retried."""
     with Collector(statuses=(status,)) as collector:
         sender = http_sender(f"{collector.endpoint}/v1/traces")
-        outcome = sender.send(b"", 5)
+        outcome = sender.send(b"", PATIENCE_SECONDS)
         sender.close()
     assert outcome.verdict == verdict
     assert outcome.reason.startswith(f"HTTP {status}")
@@ -349,7 +351,7 @@ def test_http_statuses(status: int, verdict: str) -> None:
 
 def test_http_without_a_listener() -> None:
     """Nobody listening is a reason to try again, not an exception."""
-    outcome = http_sender(f"http://127.0.0.1:{free_port()}/v1/traces").send(b"", 5)
+    outcome = http_sender(f"http://127.0.0.1:{free_port()}/v1/traces").send(b"", PATIENCE_SECONDS)
     assert (outcome.verdict, "refused" in outcome.reason) == ("retry", True)
 
 
@@ -362,12 +364,13 @@ def test_http_that_hangs() -> None:
 
 def test_http_after_the_receiver_was_restarted() -> None:
     """A kept connection that the other side has closed is opened anew within the same attempt."""
-    with Collector() as first:
+    # A port that the system gives to no client: the receiver comes back to it.
+    with Collector(port=free_port()) as first:
         sender = http_sender(f"{first.endpoint}/v1/traces")
-        assert sender.send(b"", 5) == _TAKEN
+        assert sender.send(b"", PATIENCE_SECONDS) == _TAKEN
         port = first.port
     with Collector(port=port):
-        assert sender.send(b"", 5) == _TAKEN
+        assert sender.send(b"", PATIENCE_SECONDS) == _TAKEN
         sender.close()
 
 
@@ -410,9 +413,11 @@ def test_grpc(grpc_receiver: GrpcReceiver) -> None:
     """Over gRPC the same bodies arrive with their metadata, and a full receiver is tried again."""
     target = Target(url=grpc_receiver.url, protocol="grpc", headers=(("x-key", "secret"),))
     sender = GrpcSender(signal="traces", target=target)
-    assert sender.send(b"body", 5) == _TAKEN
-    assert sender.send(b"full", 5) == Outcome(verdict="retry", reason="gRPC RESOURCE_EXHAUSTED: queue full")
-    assert sender.send(b"lie", 5).verdict == "refused"
+    assert sender.send(b"body", PATIENCE_SECONDS) == _TAKEN
+    assert sender.send(b"full", PATIENCE_SECONDS) == Outcome(
+        verdict="retry", reason="gRPC RESOURCE_EXHAUSTED: queue full"
+    )
+    assert sender.send(b"lie", PATIENCE_SECONDS).verdict == "refused"
     sender.close()
     method, body, metadata = grpc_receiver.calls[0]
     assert (method, body) == ("/opentelemetry.proto.collector.trace.v1.TraceService/Export", b"body")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import logging
 from collections.abc import Iterable
 from typing import Any
@@ -62,6 +63,48 @@ class _Uncopied(dict[str, object]):
 
     def __copy__(self) -> _Uncopied:
         raise TypeError
+
+
+class _Undecided(ValueError):
+    """An exception, or whatever else is given, that is neither true nor false."""
+
+    def __bool__(self) -> bool:
+        raise ArithmeticError
+
+
+class _Empty(ValueError):
+    """An exception that counts what it holds."""
+
+    def __len__(self) -> int:
+        return 0
+
+
+@pytest.mark.parametrize("error", [_Undecided("no"), _Empty("no")], ids=["undecided", "empty"])
+def test_truth_of_an_exception_costs_no_line(error: Exception) -> None:
+    """An exception is written, as what was logged and as what caused it, whatever it says about its truth."""
+    caused = KeyError("late")
+    caused.__cause__ = error
+    finisher = EventFinisher(Sinks(service_name="shop"))
+    for given in (error, caused):
+        line = json.loads(finisher.finish({"event": "failed", "level": "error", "logger": "shop", "exc_info": given}))
+        assert (line["event"], line["exception.message"]) == ("failed", str(given))
+    assert [cause["exception.message"] for cause in line["exception.causes"]] == ["no"]
+
+
+def test_undecided_exc_info_stands_for_what_is_handled() -> None:
+    """What is no exception and cannot be asked whether one is wanted leaves its line with the one that is handled."""
+    finisher = EventFinisher(Sinks(service_name="shop"))
+
+    class Undecided:
+        __bool__ = _Undecided.__bool__
+
+    event = {"event": "failed", "level": "error", "logger": "shop"}
+    assert json.loads(finisher.finish({**event, "exc_info": Undecided()}))["event"] == "failed"
+    try:
+        raise KeyError("handled")
+    except KeyError:
+        line = json.loads(finisher.finish({**event, "exc_info": Undecided()}))
+    assert (line["event"], line["exception.type"]) == ("failed", "KeyError")
 
 
 @pytest.mark.parametrize(

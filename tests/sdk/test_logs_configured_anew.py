@@ -106,7 +106,7 @@ root, mine = logging.getLogger(), logging.StreamHandler(sys.stdout)
 before = root.handlers[0]
 {replace}
 deadline = time.monotonic() + 30
-while before not in root.handlers and time.monotonic() < deadline:
+while (before not in root.handlers or before.is_writing) and time.monotonic() < deadline:
     time.sleep(0.01)
 logging.getLogger("shop").info("sold")
 """

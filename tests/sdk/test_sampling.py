@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import random
 import weakref
 from pathlib import Path
 
@@ -19,6 +20,12 @@ from tests.sdk.collector import Collector
 from tests.sdk.processes import succeed
 
 _TRACES = 2**56
+
+
+@pytest.fixture(autouse=True)
+def same_ids() -> None:
+    """Draw the same trace ids in every run: which of them are sampled is chance otherwise."""
+    random.seed(0)
 
 
 class Sampled:

@@ -9,11 +9,25 @@ import sys
 from collections import Counter
 from datetime import datetime
 from pathlib import Path
+from time import monotonic
 
 import pytest
 
 from tests.sdk.collector import Collector
-from tests.sdk.processes import free_port, get, interrupt, run, started, stop, succeed, wait_until
+from tests.sdk.processes import (
+    GUNICORN,
+    PATIENT_WORKERS,
+    SERVICES,
+    catches,
+    free_port,
+    get,
+    interrupt,
+    run,
+    started,
+    stop,
+    succeed,
+    wait_until,
+)
 
 _REQUESTS = 40
 _UVICORN_WORKER = ("-k", "uvicorn_worker.UvicornWorker")
@@ -22,15 +36,16 @@ _UVICORN_WORKER = ("-k", "uvicorn_worker.UvicornWorker")
 def command_of(server: str, port: int) -> tuple[str, ...]:
     """Return how a server is started."""
     bind = f"127.0.0.1:{port}"
-    wsgi = ("gunicorn", "plainwsgi:app", "-b", bind, "-c", "python:ready")
+    wsgi = (*GUNICORN, "plainwsgi:app", "-b", bind, "-c", "python:ready")
     commands: dict[str, tuple[str, ...]] = {
         "uvicorn": ("uvicorn", "web:app", "--port", str(port)),
-        "uvicorn workers": ("uvicorn", "web:app", "--port", str(port), "--workers", "2"),
+        "uvicorn workers": ("uvicorn", "web:app", "--port", str(port), "--workers", "2", *PATIENT_WORKERS),
+        "uvicorn reload": ("uvicorn", "web:app", "--port", str(port), "--reload", "--reload-dir", str(SERVICES)),
         "gunicorn sync": (*wsgi, "-w", "2"),
         "gunicorn sync preload": (*wsgi, "-w", "2", "--preload"),
         "gunicorn threads": (*wsgi, "-w", "1", "--threads", "2"),
-        "gunicorn uvicorn": ("gunicorn", "web:app", "-b", bind, "-w", "2", *_UVICORN_WORKER),
-        "gunicorn uvicorn preload": ("gunicorn", "web:app", "-b", bind, "-w", "2", "--preload", *_UVICORN_WORKER),
+        "gunicorn uvicorn": (*GUNICORN, "web:app", "-b", bind, "-w", "2", *_UVICORN_WORKER),
+        "gunicorn uvicorn preload": (*GUNICORN, "web:app", "-b", bind, "-w", "2", "--preload", *_UVICORN_WORKER),
         "hypercorn": ("hypercorn", "web:app", "-b", bind),
         "hypercorn workers": ("hypercorn", "web:app", "-b", bind, "-w", "2"),
     }
@@ -63,6 +78,7 @@ def test_everything_arrives(server: str, number: int, tmp_path: Path) -> None:
             wait_until(lambda: len(list(tmp_path.iterdir())) == workers, process)
             wait_until(lambda: get(f"http://127.0.0.1:{port}/health") == 200, process)
             answers = Counter(get(f"http://127.0.0.1:{port}/stream") for _ in range(_REQUESTS))
+            wait_until(lambda: catches(process, number), process)
             done = interrupt(process) if number == signal.SIGINT else stop(process, number)
         assert answers == {200: _REQUESTS}, done.output
         spans = [span for span in collector.arrivals.spans if span.name in ("GET /stream", "served")]
@@ -74,11 +90,11 @@ def test_everything_arrives(server: str, number: int, tmp_path: Path) -> None:
     assert "Traceback" not in done.output
 
 
-# So much longer than a busy machine takes for a server's own end: to wait twice would take eight seconds.
-_BUDGET_SECONDS, _LONGEST_SECONDS = 4.0, 7.5
+# So much longer than a busy machine takes for a server's own end: to wait twice would take twelve seconds.
+_BUDGET_SECONDS, _LONGEST_SECONDS = 6.0, 11.5
 
 
-@pytest.mark.parametrize("server", ["uvicorn", "gunicorn uvicorn preload"])
+@pytest.mark.parametrize("server", ["uvicorn", "uvicorn reload", "gunicorn uvicorn preload"])
 def test_end_with_a_hanging_collector(server: str, tmp_path: Path) -> None:
     """A Collector that never answers delays a server's end once, however many hooks and processes want to flush."""
     port = free_port()
@@ -93,7 +109,9 @@ def test_end_with_a_hanging_collector(server: str, tmp_path: Path) -> None:
             wait_until(lambda: len(list(tmp_path.iterdir())) == workers, process)
             wait_until(lambda: get(f"http://127.0.0.1:{port}/stream") == 200, process)
             done = stop(process)
-    assert seconds_to_end(done.output) < _LONGEST_SECONDS, done.output
+    assert _BUDGET_SECONDS / 2 < seconds_to_end(done.output) < _LONGEST_SECONDS, done.output
+    # uvicorn's reloader ends its child by a SIGTERM that nobody can catch any more, so that child has no last word.
+    assert ("could not be delivered before the end" in done.output) is (not server.endswith(" reload")), done.output
 
 
 def seconds_to_end(output: str) -> float:
@@ -101,7 +119,6 @@ def seconds_to_end(output: str) -> float:
     lines = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
     (began, *_) = [line for line in lines if line["event"].startswith(("Handling signal", "Shutting down"))]
     first, last = (datetime.fromisoformat(line["timestamp"]) for line in (began, lines[-1]))
-    assert "could not be delivered" in lines[-1]["event"], output
     return (last - first).total_seconds()
 
 
@@ -119,7 +136,7 @@ def test_gunicorn_with_uvicorn_writes_only_json(mode: tuple[str, ...], tmp_path:
     conf, port = tmp_path / "conf.py", free_port()
     conf.write_text("import ready" + _WARN)
     (tmp_path / "ready").mkdir()
-    command = ("-m", "gunicorn", "web:app", "-c", str(conf), "-b", f"127.0.0.1:{port}", *_UVICORN_WORKER, *mode)
+    command = ("-m", *GUNICORN, "web:app", "-c", str(conf), "-b", f"127.0.0.1:{port}", *_UVICORN_WORKER, *mode)
     with Collector() as collector:
         extra = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint, "READY_FOLDER": str(tmp_path / "ready")}
         with started(*command, "--access-logfile", "-", extra=extra) as process:
@@ -307,8 +324,16 @@ def test_reload(tmp_path: Path) -> None:
         command = ("-m", "uvicorn", "reloaded:app", "--app-dir", str(tmp_path), "--port", str(port))
         with started(*command, "--reload", "--reload-dir", str(tmp_path), extra=variables) as process:
             wait_until(lambda: get(f"http://127.0.0.1:{port}/first") == 200, process)
-            file.write_text(_RELOADED.format(edition="second"))
-            wait_until(lambda: get(f"http://127.0.0.1:{port}/second") == 200, process)
+            touched = [float("-inf")]
+
+            def is_second() -> bool:
+                # The first look at the file is the one that later ones are compared to, and nobody sees when it is.
+                if monotonic() - touched[0] > 5:
+                    touched[0] = monotonic()
+                    file.write_text(_RELOADED.format(edition="second"))
+                return get(f"http://127.0.0.1:{port}/second") == 200
+
+            wait_until(is_second, process)
             interrupt(process)
         names = [span.name for span in collector.arrivals.spans]
         assert (names.count("GET /first"), names.count("GET /second")) == (1, 1)
@@ -324,6 +349,6 @@ def test_notebook() -> None:
             text=True,
             capture_output=True,
             check=True,
-            timeout=30,
+            timeout=60,
         )
         assert collector.total("work") == 2

@@ -13,7 +13,8 @@ import pytest
 import trustme
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
 
-from tests.processor import Processor
+from tests.processor import READY_SECONDS, Processor
+from tests.processor import post as post_plain
 from tests.sli.harness import NOW
 from tests.telemetry import SpanSpec, trace_request
 from tests.test_cli import GOOD, refused, serve
@@ -71,7 +72,7 @@ def context(files: Files, *, certified: bool) -> ssl.SSLContext:
 def post(processor: Processor, files: Files, *, certified: bool = True, token: str = TOKEN) -> int:
     """Send a request over HTTP and return the status."""
     headers = {**PROTOBUF, "Authorization": f"Bearer {token}"}
-    with httpx.Client(verify=context(files, certified=certified), trust_env=False) as client:
+    with httpx.Client(verify=context(files, certified=certified), trust_env=False, timeout=READY_SECONDS) as client:
         url = f"https://{processor.http}/v1/traces"
         return client.post(url, content=REQUEST.SerializeToString(), headers=headers).status_code
 
@@ -83,7 +84,7 @@ def export(processor: Processor, files: Files, *, certified: bool = True, token:
     with grpc.secure_channel(processor.grpc, secret) as channel:
         stub = TraceServiceStub(channel)  # type: ignore[no-untyped-call]
         try:
-            stub.Export(REQUEST, timeout=10, metadata=(("authorization", f"Bearer {token}"),))
+            stub.Export(REQUEST, timeout=READY_SECONDS, metadata=(("authorization", f"Bearer {token}"),))
         except grpc.RpcError as error:
             code: grpc.StatusCode = error.code()
             return code
@@ -111,7 +112,7 @@ def test_without_a_certificate_there_is_no_connection(processor: Processor, file
 def test_plain_text_is_not_served(processor: Processor) -> None:
     """Where TLS is on, nothing is taken in plain text."""
     with pytest.raises(httpx.TransportError):
-        httpx.post(f"http://{processor.http}/v1/traces", content=b"", headers=PROTOBUF)
+        post_plain(f"http://{processor.http}/v1/traces", content=b"", headers=PROTOBUF)
 
 
 def test_a_key_alone_is_refused(files: Files) -> None:

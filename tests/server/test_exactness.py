@@ -24,7 +24,7 @@ from tests.telemetry import SpanSpec, trace_request
 SPANS = 200_000
 PER_REQUEST = 500
 BAD_EVERY = 97
-GIVE_UP_SECONDS = 90
+GIVE_UP_SECONDS = 300
 
 SLOS = """\
 version: sloburn/v1
@@ -148,7 +148,7 @@ def deliver(parcel: Parcel) -> None:
         time.sleep(0.05)
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_every_span_counts_once(processor: Processor) -> None:
     """200,000 spans over HTTP, gzip, JSON and gRPC at once, a kill -9 and a restart in the middle: exact."""
     senders = Senders(processor)
@@ -156,7 +156,9 @@ def test_every_span_counts_once(processor: Processor) -> None:
         waiting = parcels(senders, time.time_ns())
         with ThreadPoolExecutor(max_workers=8) as pool:
             deliveries = [pool.submit(deliver, parcel) for parcel in waiting]
-            wait_until(lambda: sum(one.done() for one in deliveries) > len(waiting) // 2, "half is delivered", 120)
+            wait_until(
+                lambda: sum(one.done() for one in deliveries) > len(waiting) // 2, "half is delivered", GIVE_UP_SECONDS
+            )
             processor.kill()
             processor.start()
             for delivery in deliveries:

@@ -22,6 +22,7 @@ from sloburn.server.gate import (
     ask_prometheus,
     judge,
 )
+from tests.processor import READY_SECONDS
 
 
 def standing(
@@ -125,14 +126,14 @@ def test_strange_answers_cannot_be_told(
 ) -> None:
     """Whatever else listens there is named with its address and is no pass."""
     with answering(status, body) as address, pytest.raises(CannotTell, match=f"{address}.*{reason}"):
-        ask(address, 5.0)
+        ask(address, READY_SECONDS)
 
 
 def test_a_prometheus_without_slos_cannot_be_told() -> None:
     """A Prometheus that scrapes no processor says nothing about budgets."""
     body = b'{"status": "success", "data": {"resultType": "vector", "result": []}}'
     with answering(200, body) as address, pytest.raises(CannotTell, match="does it scrape a processor"):
-        ask_prometheus(address, 5.0)
+        ask_prometheus(address, READY_SECONDS)
 
 
 @pytest.mark.parametrize(

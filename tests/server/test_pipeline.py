@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import queue
-import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -24,7 +23,7 @@ from sloburn.sli.engine import Engine
 from sloburn.sli.status import Snapshot
 from sloburn.slo.alerting import AlertState
 from sloburn.slo.budget import Count
-from tests.processor import wait_until
+from tests.processor import READY_SECONDS
 from tests.promises import span_slo
 from tests.sli.harness import NOW
 from tests.telemetry import SpanSpec, trace_request
@@ -40,19 +39,12 @@ class FullDisk(Store):
 
     def damage(self) -> None:
         """Overwrite everything behind the first page, and let SQLite forget what it remembers of it."""
-        wait_until(self._is_checkpointed, "the pipeline reads nothing for a moment")
+        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         with self._path.open("r+b") as file:
             file.seek(4096)
             file.write(b"\xa5" * (self._path.stat().st_size - 4096))
         self._db.execute("PRAGMA cache_size=0").fetchall()
         self._db.execute("PRAGMA shrink_memory").fetchall()
-
-    def _is_checkpointed(self) -> bool:
-        try:
-            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-        except sqlite3.OperationalError:
-            return False
-        return True
 
     def protect(self, *, on: bool) -> None:
         """Let nothing be written at all, or anything again."""
@@ -92,11 +84,14 @@ class Running:
         self.pipeline = Pipeline(self.keeper, self.clock, self.published.put)
         self.pipeline.start()
 
-    @property
-    def disk(self) -> FullDisk:
-        """The store."""
-        assert isinstance(self.keeper.store, FullDisk)
-        return self.keeper.store
+    def disk(self, happens: Callable[[FullDisk], None]) -> None:
+        """Let something happen to the store, between two batches: the pipeline's thread alone uses it."""
+
+        def work(keeper: Keeper) -> None:
+            assert isinstance(keeper.store, FullDisk)
+            happens(keeper.store)
+
+        asyncio.run(self.pipeline.between(work))
 
     def send(self, *bodies: bytes, encoding: Encoding = Encoding.PROTOBUF) -> list[Receipt | BaseException]:
         """Send bodies at once and return their answers."""
@@ -110,7 +105,7 @@ class Running:
     def until(self, condition: Callable[[Snapshot], bool]) -> Snapshot:
         """Wait for a snapshot."""
         while True:
-            snapshot = self.published.get(timeout=10)
+            snapshot = self.published.get(timeout=READY_SECONDS)
             if condition(snapshot):
                 return snapshot
 
@@ -162,11 +157,11 @@ def test_an_unforeseen_error_hurts_nobody_else(running: Running) -> None:
 def test_a_full_disk_is_answered_with_retry_and_recovers(running: Running) -> None:
     """While the store cannot be written nothing is acknowledged or counted; afterwards the same request counts once."""
     big = body(*range(1, 3000))
-    running.disk.fill()
+    running.disk(FullDisk.fill)
     (answer,) = running.send(big)
     assert isinstance(answer, StorageError)
     assert "database or disk is full" in str(answer)
-    running.disk.empty()
+    running.disk(FullDisk.empty)
     assert running.send(big) == [Receipt()]
     assert running.stop() == Count(2999, 0)
 
@@ -174,7 +169,7 @@ def test_a_full_disk_is_answered_with_retry_and_recovers(running: Running) -> No
 def test_a_damaged_store_is_mended_while_running(running: Running, tmp_path: Path) -> None:
     """A commit that meets damage is answered with retry; moments later a new store has everything, and says so."""
     running.send(body(*range(1, 300)))
-    running.disk.damage()
+    running.disk(FullDisk.damage)
     while (answer := running.send(body(300))[0]) != Receipt():
         assert isinstance(answer, StorageError)
     snapshot = running.until(lambda latest: bool(latest.notices) and latest.notices[0].is_over)
@@ -186,12 +181,12 @@ def test_a_damaged_store_is_mended_while_running(running: Running, tmp_path: Pat
 
 def test_a_store_that_fails_is_a_notice(running: Running) -> None:
     """Every page says that nothing can be stored, as long as it is so."""
-    running.disk.fill()
+    running.disk(FullDisk.fill)
     running.send(body(*range(1, 3000)))
     (notice,) = running.until(lambda latest: bool(latest.notices)).notices
     assert (notice.at_unix_nano, notice.is_over) == (NOW, False)
     assert notice.text.endswith("database or disk is full; senders are told to retry")
-    running.disk.empty()
+    running.disk(FullDisk.empty)
     running.send(body(1))
     assert running.until(lambda latest: not latest.notices).history_unix_nano == NOW
 

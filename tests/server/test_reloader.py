@@ -11,15 +11,16 @@ from pathlib import Path
 
 import pytest
 
+from sloburn.server.keeper import Keeper
 from sloburn.server.reload import Reloader, difference, reload_samples
 from sloburn.slo import naming
 from sloburn.spec import load_slos
 from sloburn.spec.files import content_digest
 from tests.promises import span_slo
-from tests.server.test_pipeline import Running
+from tests.server.test_pipeline import FullDisk, Running
 from tests.server.test_serve_changes import document
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 
 @pytest.fixture
@@ -66,6 +67,16 @@ def names(running: Running) -> list[str]:
     return [slo.name for slo in running.keeper.slos]
 
 
+def protect(*, on: bool) -> Callable[[Keeper], None]:
+    """Return what lets nothing be written to a store, or anything again."""
+
+    def work(keeper: Keeper) -> None:
+        assert isinstance(keeper.store, FullDisk)
+        keeper.store.protect(on=on)
+
+    return work
+
+
 def test_documents_come_and_go(documents: Path, running: Running) -> None:
     """A document that appears in a folder is read, one that goes takes its SLOs with it, wrong ones change nothing."""
 
@@ -110,12 +121,12 @@ def test_what_cannot_be_stored_is_tried_again(documents: Path, running: Running)
 
     async def scene() -> None:
         async with reloading(documents, running) as reloader:
-            running.disk.protect(on=True)
+            await running.pipeline.between(protect(on=True))
             (documents / "a.yaml").write_text(document(("b", "99")))
             await until(lambda: reloader.tally.refused > 1)
             assert "attempt to write a readonly database" in reloader.tally.trouble
             assert names(running) == ["a"]
-            running.disk.protect(on=False)
+            await running.pipeline.between(protect(on=False))
             await until(lambda: names(running) == ["b"] and not reloader.tally.trouble)
 
     asyncio.run(scene())

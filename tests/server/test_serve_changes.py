@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from sloburn.server.storage import FILE_NAME
-from tests.processor import Processor, wait_until
+from tests.processor import Processor, get, post, wait_until
 from tests.telemetry import SpanSpec, trace_request
 
 SLO = """
@@ -59,11 +59,12 @@ class Sender(threading.Thread):
         while time.monotonic() < deadline:
             try:
                 status = client.post(f"http://{self._address}/v1/traces", content=body, headers=headers).status_code
-            except httpx.TransportError:  # a failed test killed the processor: its own words matter, not ours
-                return False
+            except httpx.TransportError:  # an old connection that was closed meanwhile, or a failed test's end
+                status = 0
             if status == httpx.codes.OK:
                 return True
-            self.refusals.append(status)
+            if status:
+                self.refusals.append(status)
             time.sleep(0.05)
         return False
 
@@ -76,17 +77,17 @@ class Sender(threading.Thread):
 
 def status(processor: Processor) -> dict[str, Any]:
     """Return the API's document of everything."""
-    found: dict[str, Any] = httpx.get(f"http://{processor.page}/api/v1/status", timeout=PATIENCE).json()
+    found: dict[str, Any] = get(f"http://{processor.page}/api/v1/status").json()
     return found
 
 
 def metric(processor: Processor, name: str) -> float:
     """Return the value of a metric of one series, or of the one that a name with labels tells."""
-    lines = httpx.get(f"http://{processor.page}/metrics", timeout=PATIENCE).text.splitlines()
+    lines = get(f"http://{processor.page}/metrics").text.splitlines()
     return float(next(line.rpartition(" ")[2] for line in lines if line.startswith(f"{name} ")))
 
 
-@pytest.mark.timeout(170)
+@pytest.mark.timeout(500)
 def test_documents_change_under_traffic(tmp_path: Path) -> None:
     """Documents change under traffic: nothing is lost or doubled, and wrong ones are refused until they are mended."""
     slos = tmp_path / "slos.yaml"
@@ -107,7 +108,7 @@ def test_documents_change_under_traffic(tmp_path: Path) -> None:
         assert "are not in force, the ones before them are" in notice["text"]
         assert f"{slos}:5: slos[0].objective: found" in notice["text"]
         assert not notice["over"]
-        assert "not in force" in httpx.get(f"http://{processor.page}/").text
+        assert "not in force" in get(f"http://{processor.page}/").text
         assert [one["name"] for one in status(processor)["slos"]] == ["b", "a"]
         slos.write_text(document(("a", "90")))
         processor.hang_up()
@@ -122,7 +123,7 @@ def test_documents_change_under_traffic(tmp_path: Path) -> None:
         assert "are not in force" in processor.log.read_text()
 
 
-@pytest.mark.timeout(170)
+@pytest.mark.timeout(500)
 def test_a_changed_document_is_noticed_and_a_damaged_store_survived(tmp_path: Path) -> None:
     """A document that changes is read without being told; a store that was damaged is moved aside at the next start."""
     slos = tmp_path / "slos.yaml"
@@ -144,13 +145,13 @@ def test_a_changed_document_is_noticed_and_a_damaged_store_survived(tmp_path: Pa
         assert metric(processor, "sloburn_history_begin_timestamp_seconds") * 1e9 > began
         assert metric(processor, "sloburn_store_ok") == 1
         assert metric(processor, "sloburn_store_damages") == 1
-        assert "moved aside" in httpx.get(f"http://{processor.page}/").text
+        assert "moved aside" in get(f"http://{processor.page}/").text
         assert notice["text"] in processor.log.read_text()
         kept = {file.name for file in (tmp_path / "data").iterdir() if ".damaged-" in file.name}
         assert {name.split(".damaged-")[0] for name in kept} == {FILE_NAME}
 
 
-@pytest.mark.timeout(170)
+@pytest.mark.timeout(500)
 def test_a_disk_that_is_full_for_a_while(tmp_path: Path) -> None:
     """While nothing can be written senders are told when to retry; then it goes on by itself, and nothing is lost."""
     slos = tmp_path / "slos.yaml"
@@ -165,11 +166,10 @@ def test_a_disk_that_is_full_for_a_while(tmp_path: Path) -> None:
         wait_until(lambda: metric(processor, "sloburn_store_ok") == 0, "the metrics say so", PATIENCE)
         wait_until(lambda: status(processor)["notices"], "the API says so", PATIENCE)
         assert "senders are told to retry" in status(processor)["notices"][0]["text"]
-        with httpx.Client() as client:
-            span = trace_request([SpanSpec(number=1, end=time.time_ns())]).SerializeToString()
-            headers = {"Content-Type": "application/x-protobuf"}
-            answer = client.post(f"http://{processor.http}/v1/traces", content=span, headers=headers)
-            known = answer.status_code == httpx.codes.OK  # the span was counted before: nothing had to be written
+        span = trace_request([SpanSpec(number=1, end=time.time_ns())]).SerializeToString()
+        headers = {"Content-Type": "application/x-protobuf"}
+        answer = post(f"http://{processor.http}/v1/traces", content=span, headers=headers)
+        known = answer.status_code == httpx.codes.OK  # the span was counted before: nothing had to be written
         assert known or (answer.status_code, answer.headers["Retry-After"].isdigit()) == (503, True)
         before = sender.acknowledged
         resource.prlimit(processor.pid, resource.RLIMIT_FSIZE, (hard, hard))

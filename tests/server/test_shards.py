@@ -20,7 +20,7 @@ from sloburn.rules.steps import Pace
 from sloburn.slo import naming
 from sloburn.spec import load_slos
 from tests.debian import program
-from tests.processor import Processor, free_ports, wait_until
+from tests.processor import Processor, free_ports, get, post, wait_until
 from tests.telemetry import SpanSpec, trace_request
 
 SERVICES = ("cart", "pay", "mail")
@@ -67,7 +67,7 @@ def prometheus(shards: list[Processor], slos: Path, folder: Path) -> Iterator[st
 def ask(url: str, query: str) -> list[dict[str, Any]]:
     """Return the answer of Prometheus; nothing while it is not up."""
     try:
-        answer = httpx.get(f"{url}/api/v1/query", params={"query": query}, timeout=10)
+        answer = get(f"{url}/api/v1/query", params={"query": query})
     except httpx.TransportError:
         return []
     return list(answer.json()["data"]["result"]) if answer.is_success else []
@@ -94,14 +94,14 @@ def exposed(url: str) -> Counts:
 
 def has_missed(url: str) -> bool:
     """Tell whether Prometheus itself says that it left out evaluations: a machine that is too busy for one a second."""
-    text = httpx.get(f"{url}/metrics").text
+    text = get(f"{url}/metrics").text
     lines = [line for line in text.splitlines() if line.startswith("prometheus_rule_group_iterations_missed_total")]
     return any(float(line.rpartition(" ")[2]) > 0 for line in lines)
 
 
 def counted(processor: Processor) -> Counts:
     """Return what one processor counted of every SLO and group."""
-    document = httpx.get(f"http://{processor.page}/api/v1/status").json()
+    document = get(f"http://{processor.page}/api/v1/status").json()
     found: Counts = {}
     for it in document["slos"]:
         group = ",".join(f"{key}={value}" for key, value in it["group"].items())
@@ -118,9 +118,10 @@ def send(processor: Processor, service: str, first: int, now: int) -> None:
     ]
     body = trace_request(spans, service=service).SerializeToString()
     headers = {"content-type": "application/x-protobuf"}
-    assert httpx.post(f"http://{processor.http}/v1/traces", content=body, headers=headers).is_success
+    assert post(f"http://{processor.http}/v1/traces", content=body, headers=headers).is_success
 
 
+@pytest.mark.timeout(500)
 def test_shards_sum_to_one_processor(tmp_path: Path, slos: Path) -> None:
     """A load that is split by service, and one service that moves in between, are the same SLOs as on one machine."""
     folders = [tmp_path / name for name in ("one", "left", "right", "prometheus")]

@@ -26,6 +26,7 @@ from sloburn.slo.alerting import Alert, AlertState
 from sloburn.slo.budget import Count
 from sloburn.slo.model import BudgetLevel, Severity, Slo
 from tests.promises import metric_slo, span_slo
+from tests.server.hasty import HastyStore
 from tests.sli.harness import NOW
 from tests.telemetry import PointSpec, SpanSpec, metric_request, trace_request
 
@@ -35,8 +36,10 @@ SLOS = (span_slo(), span_slo("by-route", group_by=("http.route",)), metric_slo("
 class Life:
     """One life of a processor, without its servers; it ends without a word, as by kill -9."""
 
+    store_type = Store
+
     def __init__(self, folder: Path, slos: tuple[Slo, ...] = SLOS) -> None:
-        self.store = Store(folder, NOW)
+        self.store = self.store_type(folder, NOW)
         self.engine = Engine(slos, any_value, epoch=self.store.epoch)
         try:
             self.scribe, self.applied = restore(self.engine, self.store)
@@ -82,6 +85,12 @@ class Life:
         return snapshot
 
 
+class HastyLife(Life):
+    """A life of which there are many."""
+
+    store_type = HastyStore
+
+
 def numbers_of(snapshot: Snapshot) -> list[object]:
     """Return what must be the same after a restart."""
     return [(s.slo.name, s.group, s.count, s.lifetime, s.burns, s.failing, s.budget) for s in snapshot.statuses]
@@ -98,6 +107,7 @@ steps = st.lists(
 )
 
 
+@pytest.mark.timeout(500)
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=steps)
 def test_kills_change_no_number(
@@ -105,11 +115,11 @@ def test_kills_change_no_number(
 ) -> None:
     """A life with kills and checkpoints anywhere ends with the numbers of a life without any."""
     plain, killed = (tmp_path_factory.mktemp(name) for name in ("plain", "killed"))
-    one, other = Life(plain), Life(killed)
+    one, other = HastyLife(plain), HastyLife(killed)
     for kind, first, second in steps:
         if kind == "kill":
             other.end()
-            other = Life(killed)
+            other = HastyLife(killed)
         elif kind == "checkpoint":
             other.checkpoint()
         for life in (one, other):
@@ -118,7 +128,7 @@ def test_kills_change_no_number(
             elif kind == "jobs":
                 life.jobs(first, second)  # type: ignore[arg-type]
     other.end()
-    assert numbers_of(Life(killed).end()) == numbers_of(one.end())
+    assert numbers_of(HastyLife(killed).end()) == numbers_of(one.end())
 
 
 def test_replays_only_what_the_checkpoint_lacks(tmp_path: Path) -> None:

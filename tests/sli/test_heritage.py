@@ -8,7 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sloburn.duration import DAY, HOUR, MINUTE
@@ -167,7 +167,7 @@ STEP = st.one_of(
 )
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, deadline=None)
 @given(steps=st.lists(STEP, min_size=2, max_size=12))
 def test_whole_and_siblings_always_hold_the_same(
     steps: list[tuple[object, ...]], tmp_path_factory: pytest.TempPathFactory

@@ -121,6 +121,33 @@ def test_few_lost_items_move_few_slices() -> None:
     assert found(bench, "minutes").missing == 2
 
 
+@pytest.mark.parametrize(("no_events", "doubtful"), [(NoEvents.IGNORED, 2), (NoEvents.BAD, 14)])
+def test_the_first_of_all_spans_may_have_been_lost(no_events: NoEvents, doubtful: int) -> None:
+    """Before anything came the share is anything; then slices before the first span are in doubt, empty ones too.
+
+    What was told at 08:53 was lost from 08:44 on, in cells of five minutes; the first span came at 08:57.
+    """
+    bench = Bench(minutes(no_events=no_events), epoch=START)
+    tell(bench, 2, bench.now)
+    wait(bench, bench.now + 4 * MINUTE)
+    assert found(bench, "minutes").sli == Bounds(low=Fraction(0), high=Fraction(1))
+    send(bench, bench.now, good=1)
+    wait(bench, bench.now + 2 * MINUTE)
+    assert (bench.count("minutes").good, found(bench, "minutes").missing) == (1, doubtful)
+    assert found(bench, "minutes").sli == Bounds(low=Fraction(0), high=Fraction(1))
+
+
+def test_what_was_lost_before_an_slo_was_read_is_not_its_own() -> None:
+    """An SLO that is new in the documents has no doubt about the days before."""
+    bench = Bench(minutes(), epoch=START)
+    tell(bench, 9, bench.now)
+    bench.engine.begin(dict.fromkeys(bench.engine.generations(), NOW + HOUR))
+    wait(bench, NOW + HOUR + MINUTE)
+    send(bench, bench.now, good=1)
+    wait(bench, bench.now + 2 * MINUTE)
+    assert bench.status("minutes").incomplete is None
+
+
 def test_what_is_lost_keeps_nothing_from_being_fresh() -> None:
     """A lost span may have kept a slice fresh that counts as stale, and can make none stale."""
     bench = Bench(FRESH, epoch=START)
@@ -241,13 +268,15 @@ STEP = st.tuples(
 
 @pytest.mark.parametrize("no_events", NoEvents)
 @settings(max_examples=10, deadline=None)
-@given(steps=st.lists(STEP, min_size=1, max_size=20))
-def test_the_truth_lies_in_the_interval(no_events: NoEvents, steps: list[tuple[str, int, int, int]]) -> None:
+@given(steps=st.lists(STEP, min_size=1, max_size=20), begins_with_one=st.booleans())
+def test_the_truth_lies_in_the_interval(
+    no_events: NoEvents, steps: list[tuple[str, int, int, int]], begins_with_one: bool
+) -> None:
     """Of two processors one gets every span, the other is told later what was dropped: its intervals hold the truth."""
     slos = (PLAIN, minutes(no_events=no_events), FRESH, JOURNEY, BOTH)
     whole, lossy = Bench(*slos, epoch=START), Bench(*slos, epoch=START)
     for bench in (whole, lossy):
-        send(bench, NOW, good=1)
+        send(bench, NOW, good=int(begins_with_one))
         wait(bench, NOW + MINUTE)
     dropped, untold_since = 0, 0
     for what, good, bad, seconds in [*steps, ("tell", 0, 0, 1)]:

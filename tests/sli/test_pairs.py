@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
@@ -316,7 +316,7 @@ def test_senders_that_wait_are_bounded() -> None:
     assert bench.status().lifetime == Count(good=10_000 - MAX_WAITING - 2, bad=MAX_WAITING + 2)
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, deadline=None)
 @given(data=st.data(), parts=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 20)), max_size=8))
 def test_senders_of_one_side_are_heard_once_over_kills(
     data: st.DataObject, parts: list[tuple[int, int]], tmp_path_factory: pytest.TempPathFactory
@@ -397,7 +397,7 @@ class Life:
         return self.engine.tick(now).statuses[0].lifetime
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None)
 @given(data=st.data(), ticks=ticks, part_is_bad=st.booleans())
 def test_sums_are_exact_in_the_end_and_possible_always(
     data: st.DataObject,

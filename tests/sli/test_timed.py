@@ -18,11 +18,13 @@ from sloburn.slo.budget import Count
 from sloburn.slo.conditions import Match, Op, Source
 from sloburn.slo.exclusions import Interval, OneOff
 from sloburn.slo.model import (
+    BudgetLevel,
     EventIndicator,
     FreshnessIndicator,
     Indicator,
     JourneyIndicator,
     NoEvents,
+    Severity,
     SlicedIndicator,
     Slo,
 )
@@ -202,6 +204,21 @@ def test_nothing_ages_while_the_processor_is_down(start: Start) -> None:
     assert life.status("fresh").count.bad > 0
 
 
+def test_a_kill_after_a_downtime_does_not_forget_it(start: Start) -> None:
+    """What was judged to be nobody's fault stays so: a gap is stored when it is found, not with the next checkpoint."""
+    life = start(fresh())
+    life.checkpoint()
+    number = every(life, 30, 5)
+    life.sleep(HOUR)
+    life.look()
+    every(life, 30, 2, first=number)
+    before = life.status("fresh").count
+    life.kill()
+    life.wait(20 * SECOND)
+    assert life.status("fresh").count.bad == before.bad == 0
+    assert life.status("fresh").count.good in (before.good, before.good + 1)
+
+
 def test_what_came_late_of_a_downtime_counts(start: Start) -> None:
     """Minutes of a downtime are judged by the events that their senders kept."""
     life = start(sliced(no_events=NoEvents.BAD))
@@ -302,7 +319,9 @@ def test_a_group_that_never_returns_ends(start: Start, kind: str) -> None:
     whole = replace(span_slo("whole", period_ns=DAY), indicator=indicator)
     if kind == "sliced":
         indicator = SlicedIndicator(source=SOURCE, slice_ns=15 * MINUTE, target=Fraction(1, 2), no_events=NoEvents.BAD)
-    grouped = replace(whole, name="grouped", group_by=("http.route",), indicator=indicator)
+    gone = BudgetLevel(severity=Severity.TICKET, left=Fraction(0), clear=Fraction(1, 20))
+    alerting = replace(whole.alerting, budget=(gone,))
+    grouped = replace(whole, name="grouped", group_by=("http.route",), indicator=indicator, alerting=alerting)
     life = start(grouped, whole)
     life.send(SpanSpec(number=1, end=life.now, values={"http.route": "/a"}))
     bad = []
@@ -317,7 +336,8 @@ def test_a_group_that_never_returns_ends(start: Start, kind: str) -> None:
     assert bad[2][1] == 0
     last = found[grouped.name, (("http.route", "/a"),)]
     assert last.state is not SloState.EXHAUSTED
-    assert last.alerts[0].state is AlertState.RESOLVED
+    assert last.alerts[0].state is last.alerts[-1].state is AlertState.RESOLVED
+    assert last.alerts[-1].left == 0
     life.send(SpanSpec(number=2, end=life.now, values={"http.route": "/a"}))
     life.now += 30 * MINUTE
     assert life.look()[grouped.name, (("http.route", "/a"),)].count.total >= 1

@@ -80,6 +80,13 @@ def test_no_events_end_nothing_in_a_rolling_period() -> None:
     assert states == {AlertState.RESOLVED}
 
 
+def test_a_group_of_which_the_period_knows_nothing_is_gone() -> None:
+    """Whoever never comes again does not alert for ever: without an event in the period there is no budget to lose."""
+    firing = step_budget(START, SLO, spent(100), 1)
+    gone = step_budget(firing, replace(SLO, group_by=("tenant",)), Count(), 2)
+    assert {alert.state for alert in gone if alert.left is not None} == {AlertState.RESOLVED}
+
+
 def test_burn_alerts_are_left_alone() -> None:
     """The burn alert of the same severity has a life of its own."""
     alerts = step_budget(START, SLO, spent(100), 1)

@@ -94,7 +94,7 @@ def played_young(
 @given(
     age=st.integers(1, YOUNG - 1),
     old_rate=st.integers(1, 30),
-    spent=st.integers(0, 100),
+    spent=st.integers(0, 99),  # of the budget, percent: one that is gone is not played
     rate=st.integers(1, 30),
     share=st.fractions(Fraction(1, 50), 1, max_denominator=50),
     objective=st.sampled_from((Fraction(9, 10), Fraction(99, 100), Fraction(1, 2))),
@@ -117,6 +117,34 @@ def test_time_to_exhaustion_of_a_young_period_is_true(
     else:
         assert real is not None
         assert abs(real - told / SECOND) <= 1 or (real == 1 and told < SECOND)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    age=st.integers(1, YOUNG - 1),
+    old_rate=st.integers(1, 30),
+    spent=st.integers(0, 99),
+    rate=st.integers(1, 30),
+    objective=st.sampled_from((Fraction(9, 10), Fraction(99, 100), Fraction(1, 2))),
+    calendar=st.booleans(),
+)
+def test_an_outage_in_a_young_period_may_last_as_long_as_is_said(
+    age: int, old_rate: int, spent: int, rate: int, objective: Fraction, *, calendar: bool
+) -> None:
+    """While nothing leaves the period an outage's own events let the budget grow: played out, to the second."""
+    total = age * old_rate
+    bad = int(total * (1 - objective) * spent / 100)
+    count, lasts = Count(total - bad, bad), YOUNG - age
+    growth = Growth(lasts_ns=lasts * SECOND, rate=Fraction(rate, total * SECOND), renews=calendar)
+    told = outage_left(count, objective, traffic=Count(rate * 60, 0), over_ns=60 * SECOND, growth=growth)
+    seconds, failed, events = 0, bad, total
+    while failed < (1 - objective) * events:
+        seconds += 1
+        if calendar and seconds == lasts:
+            failed = events = 0
+        failed, events = failed + rate, events + rate * (seconds <= lasts or calendar)
+    assert told is not None
+    assert abs(seconds - told / SECOND) <= 1
 
 
 def test_a_young_budget_goes_soon() -> None:

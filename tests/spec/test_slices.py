@@ -37,6 +37,13 @@ def test_slices_keep_the_indicator_of_their_events() -> None:
     assert (other.slice_ns, other.target, other.no_events) == (30 * SECOND, Fraction(995, 1000), NoEvents.BAD)
 
 
+def test_silent_groups_may_be_bad() -> None:
+    """A slice in which a group says nothing may be bad: one that was silent for a period is gone and counts no more."""
+    slo = read(slices="{length: 1m, target: 95%, no_events: bad}", group_by="[http.route]")
+    assert isinstance(slo.indicator, SlicedIndicator)
+    assert (slo.indicator.no_events, slo.group_by) == (NoEvents.BAD, ("http.route",))
+
+
 def test_two_bad_slices_page_unless_the_document_says_otherwise() -> None:
     """A slice stands for many events, so two of them are enough; what is written holds."""
     assert read(slices="{length: 1m, target: 95%}").alerting.min_bad_events == 2

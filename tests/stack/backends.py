@@ -56,8 +56,10 @@ class Backends:
 
     def __init__(self, ports: Ports) -> None:
         self.ports = ports
-        # Without the environment's proxies: everything is on this machine.
-        self._client = httpx.Client(timeout=_ANSWER_SECONDS, trust_env=False)
+        # Without the environment's proxies: everything is on this machine. No connection is kept: the server at its
+        # other end may be gone, or just closing it, by the time of the next question.
+        limits = httpx.Limits(max_keepalive_connections=0)
+        self._client = httpx.Client(timeout=_ANSWER_SECONDS, trust_env=False, limits=limits)
 
     def close(self) -> None:
         """Close its connections."""
@@ -76,8 +78,10 @@ class Backends:
         return answer.json() if answer.is_success else {}
 
     def answer(self, server: str, path: str, **query: str | int | float) -> Any:
-        """Return the JSON that a server answers; fail with what it says where it refuses."""
+        """Return the JSON that a server answers, None while it cannot; fail with what it says where it refuses."""
         answer = self._client.get(url(self.ports, server, path), params=query)
+        if answer.is_server_error:  # "too busy", "not ready yet": no judgement on the question
+            return None
         assert answer.is_success, f"{server} {path} {query}: {answer.status_code} {answer.text[:500]}"
         return answer.json()
 
@@ -108,8 +112,8 @@ class Backends:
         return [line for stream in found.get("data", {}).get("result", ()) for _, line in stream["values"]]
 
     def count_lines(self, selector: str) -> int:
-        """Return how many log lines of the last hour Loki has."""
-        query = f"sum(count_over_time({selector}[1h]))"
+        """Return how many log lines Loki has: of half a day, so that no line grows too old for it between two looks."""
+        query = f"sum(count_over_time({selector}[12h]))"
         found = self.get("loki", "/loki/api/v1/query", query=query).get("data", {}).get("result", ())
         return int(found[0]["value"][1]) if found else 0
 

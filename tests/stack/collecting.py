@@ -21,7 +21,7 @@ from google.protobuf.message import Message
 
 BASE = ROOT / "otel-collector.yaml"
 _READY_SECONDS = 180.0
-_STOP_SECONDS = 60.0
+_STOP_SECONDS = 180.0
 _HEADERS = {"content-type": "application/x-protobuf"}
 
 # Everything that goes out goes to a file of its own; traces are decided on soon.
@@ -59,13 +59,25 @@ class Collecting:
     @property
     def log(self) -> str:
         """What it has printed."""
-        return (self.folder / "log").read_text()
+        return (self.folder / "log").read_text(errors="replace")
 
     def send(self, signal: str, request: Message) -> None:
         """Send a request over OTLP/HTTP; it must be taken."""
         address = f"http://127.0.0.1:{self.ports['OTLP_HTTP_PORT']}/v1/{signal}"
         body = request.SerializeToString()
         httpx.post(address, content=body, headers=_HEADERS, timeout=60, trust_env=False).raise_for_status()
+
+    def wait_for_log(self, text: str) -> None:
+        """Wait until it has printed a text."""
+        until = time.monotonic() + _READY_SECONDS
+        while text not in self.log:
+            assert time.monotonic() < until, f"no {text!r} within {_READY_SECONDS:.0f} s:\n{self.log[-4000:]}"
+            time.sleep(0.05)
+
+    def scraped(self) -> str:
+        """Return what it shows Prometheus."""
+        address = f"http://127.0.0.1:{self.ports['METRICS_PORT']}/metrics"
+        return httpx.get(address, timeout=60, trust_env=False).raise_for_status().text
 
     def stop(self) -> None:
         """Let it decide on all that waits, deliver it, and end."""

@@ -27,7 +27,7 @@ _HEADERS = {"content-type": "application/x-protobuf"}
 _RETRIED = (429, 502, 503, 504)
 _STEADY_SECONDS = 0.05
 _PATIENCE_SECONDS = 600.0
-_TRIES = 120
+_TRIES = 600
 
 
 def outage_seconds() -> float:

@@ -22,7 +22,7 @@ from collector.stack.places import ROOT, StackError
 
 PREFIX = "sloburn-stack-"
 _LOCK = "guard.lock"
-_CLEANING_SECONDS = 300
+_CLEANING_SECONDS = 900
 
 
 @contextmanager

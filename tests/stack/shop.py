@@ -21,8 +21,15 @@ from tests.sdk.processes import environment
 from tests.stack.backends import wait_for
 
 _ENDING_SECONDS = 5.0  # nobody waits for the last words of an idle worker
+CUSTOMERS_SPAN = "00f067aa0ba902b7"
+AVAILABILITY = "checkout-availability"  # counts every request to /pay, however it ends
 ROOT = Path(__file__).parents[2]
 SLOS = ROOT / "examples" / "shop" / "slos.yaml"
+
+
+def is_planned(stack: Stack, name: str) -> bool:
+    """Tell whether a server is one that the stack starts: programs of Debian may be missing."""
+    return any(standing.service.name == name and standing.service.command for standing in stack.standings())
 
 
 class Shop:
@@ -30,9 +37,10 @@ class Shop:
 
     Args:
         stack: Gets their telemetry and holds their database.
+        counted: How many requests sloburn has counted of a shop before.
     """
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: Stack, counted: int) -> None:
         assert stack.state is not None
         self._ports = stack.state.ports
         self._folder = stack.data / "shop"
@@ -43,6 +51,7 @@ class Shop:
         # No connection is kept: the shop closes idle ones, at times just as the next request leaves.
         limits = httpx.Limits(max_keepalive_connections=0)
         self._client = httpx.Client(base_url=self.url, timeout=60, trust_env=False, limits=limits)
+        self.expected_events = counted
         self._data = stack.data
         self._environment = environment(self._settings(stack))
         self._running: list[Identity] = []
@@ -55,7 +64,7 @@ class Shop:
             self._start("shop", uvicorn)
             log = self._start("shop-worker", worker)
             wait_for(self._answers, "the shop answers")
-            wait_for(lambda: self._all_live() and "ready." in log.read_text(), "the worker is ready")
+            wait_for(lambda: self._all_live() and "ready." in log.read_text(errors="replace"), "the worker is ready")
         except BaseException:
             self._end()
             raise
@@ -69,7 +78,8 @@ class Shop:
     def pay(self, trace_id: str = "") -> int:
         """Pay for a cart, as part of a trace if it has an id, and return the status of the answer."""
         # The customer's own span ends the id: its trace goes on in the shop. https://www.w3.org/TR/trace-context/
-        headers = {"traceparent": f"00-{trace_id}-00f067aa0ba902b7-01"} if trace_id else {}
+        headers = {"traceparent": f"00-{trace_id}-{CUSTOMERS_SPAN}-01"} if trace_id else {}
+        self.expected_events += 1
         return self._client.post("/pay", json={"cart_id": "stack"}, headers=headers).status_code
 
     def pay_slowly(self) -> str:

@@ -6,7 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import httpx
@@ -15,35 +15,51 @@ from collector.stack.lifecycle import Stack
 from collector.stack.services import url
 
 from tests.stack.backends import Backends, Pause, wait_for
-from tests.stack.shop import Shop
+from tests.stack.shop import AVAILABILITY, CUSTOMERS_SPAN, Shop, is_planned
 from tests.telemetry import LogSpec, log_request
 
-JOBS = {"otelcol", "sloburn", "prometheus", "alertmanager", "jaeger", "loki", "node", "postgresql", "redis"}
+JOBS = {"otelcol", "sloburn", "prometheus", "alertmanager", "jaeger", "loki"}
+# By the job of what may be left out: its server, and a metric that is positive once its exporter reaches it.
+OPTIONAL = {
+    "node": ("node_exporter", "node_memory_MemTotal_bytes"),
+    "postgresql": ("postgresql_exporter", "pg_up"),
+    "redis": ("redis_exporter", "redis_up"),
+}
 SPAN_SECONDS = "traces_span_metrics_duration_seconds_bucket"
 
 
 def test_everything_is_scraped(backends: Backends) -> None:
-    """Prometheus reaches every server and every exporter."""
+    """Prometheus reaches every server."""
     wait_for(lambda: {labels["job"] for labels, up in backends.samples("up") if up} >= JOBS, "all targets are up")
 
-    assert backends.number("pg_up") == 1
-    assert backends.number("redis_up") == 1
-    assert (backends.number("node_memory_MemTotal_bytes") or 0) > 0
+
+@pytest.mark.parametrize("job", OPTIONAL)
+def test_exporters_are_scraped(stack: Stack, backends: Backends, job: str) -> None:
+    """Prometheus has what each exporter says of its server, which may take a scrape more than the exporter itself."""
+    name, metric = OPTIONAL[job]
+    if not is_planned(stack, name):
+        pytest.skip(f"{name} is left out: its Debian packages could not be fetched, or its user may not enter")
+
+    wait_for(lambda: backends.number(metric) and backends.number(f'up{{job="{job}"}}'), f"{metric} is positive")
 
 
 def test_trace_joins_web_worker_and_database(slow_payment: str, backends: Backends) -> None:
     """One request is one trace in Jaeger, from the web service through Celery to the database, without a gap."""
     spans = wait_for(lambda: _whole(backends.trace(slow_payment)), "the whole trace is in Jaeger")
-    ids = {span["spanID"] for span in spans}
-    parents = [span["references"][0]["spanID"] for span in spans if span["references"]]
 
     assert {span["service"] for span in spans} == {"shop", "shop-worker"}
-    assert [parent for parent in parents if parent not in ids] == ["00f067aa0ba902b7"], "only the customer's is missing"
 
 
 def _whole(spans: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    names = {span["operationName"] for span in spans}
-    return spans if any("INSERT" in name for name in names) and any("/pay" in name for name in names) else []
+    """Return spans once none is on its way: of all parents only the customer's, which he keeps for himself, is missing.
+
+    A parent ends after its children, so that it may leave its process, and pass the sampler, a while after them.
+    """
+    names = " ".join(span["operationName"] for span in spans)
+    ids = {span["spanID"] for span in spans}
+    missing = {span["references"][0]["spanID"] for span in spans if span["references"]} - ids
+    is_whole = "INSERT" in names and "/pay" in names and missing == {CUSTOMERS_SPAN}
+    return spans if is_whole else []
 
 
 @pytest.mark.parametrize(("service", "text"), [("shop", "paid"), ("shop-worker", "receipt sent")])
@@ -57,9 +73,9 @@ def test_log_line_is_found_by_trace(slow_payment: str, backends: Backends, servi
 def test_index_labels_are_few(slow_payment: str, backends: Backends) -> None:
     """What makes streams in Loki is bounded; a trace id is none of it."""
     wait_for(lambda: backends.lines('{service_name="shop"}'), "a line is in Loki")
-    labels = set(backends.get("loki", "/loki/api/v1/labels", since="1h")["data"])
+    labels = wait_for(lambda: backends.get("loki", "/loki/api/v1/labels", since="1h").get("data"), "labels")
 
-    assert labels <= {
+    assert set(labels) <= {
         "service_name",
         "service_namespace",
         "deployment_environment_name",
@@ -74,7 +90,7 @@ def test_secret_is_masked_before_it_is_kept(backends: Backends) -> None:
     body = log_request([record], "secretive").SerializeToString()
     headers = {"content-type": "application/x-protobuf"}
     address = url(backends.ports, "otlp_http", "/v1/logs")
-    httpx.post(address, content=body, headers=headers, trust_env=False).raise_for_status()
+    httpx.post(address, content=body, headers=headers, timeout=60, trust_env=False).raise_for_status()
     query = {"query": '{service_name="secretive"}', "since": "1h"}
 
     found = wait_for(
@@ -85,6 +101,18 @@ def test_secret_is_masked_before_it_is_kept(backends: Backends) -> None:
     assert "****" in found
     assert "c2VjcmV0c2VjcmV0" not in found
     assert "hunter2" not in found
+
+
+def test_long_line_is_cut_and_kept(backends: Backends) -> None:
+    """Of a line that is longer than Loki takes, the begin is there."""
+    body = log_request([LogSpec(time=time.time_ns(), body=f"begin {'x' * 300_000}")], "talkative").SerializeToString()
+    headers = {"content-type": "application/x-protobuf"}
+    address = url(backends.ports, "otlp_http", "/v1/logs")
+    httpx.post(address, content=body, headers=headers, timeout=60, trust_env=False).raise_for_status()
+
+    (line,) = wait_for(lambda: backends.lines('{service_name="talkative"}'), "the line is in Loki")
+    assert line.startswith("begin xxx")
+    assert len(line) == 256 * 2**10
 
 
 def test_levels_are_kept_for_different_times(backends: Backends) -> None:
@@ -109,22 +137,25 @@ def test_exemplar_leads_to_the_trace(slow_payment: str, shop: Shop, backends: Ba
 
 
 def test_event_is_in_the_ledger(shop: Shop, backends: Backends) -> None:
-    """One request more is one event more in sloburn, and no second one."""
-    before = backends.settled_events("checkout-availability")
+    """Each request to the shop, those of other tests too, is one event in sloburn, and no second one."""
     assert shop.pay() == 200
 
-    wait_for(lambda: backends.events("checkout-availability") > before, "the event is counted")
-    assert backends.settled_events("checkout-availability") == before + 1
+    wait_for(lambda: backends.events(AVAILABILITY) >= shop.expected_events, "the event is counted")
+    assert backends.settled_events(AVAILABILITY) == shop.expected_events
 
 
 @pytest.mark.parametrize(
     ("path", "quantile"), [("/api/metrics/calls", {}), ("/api/metrics/latencies", {"quantile": "0.95"})]
 )
-def test_monitor_view_answers(slow_payment: str, backends: Backends, path: str, quantile: dict[str, str]) -> None:
+def test_monitor_view_answers(shop: Shop, backends: Backends, path: str, quantile: dict[str, str]) -> None:
     """Jaeger's Monitor view reads rates and latencies from Prometheus: names, unit and namespace agree."""
     asked = {"service": "shop", "lookback": "3600000", "step": "15000", "ratePer": "600000", "spanKind": "server"}
 
+    pause = Pause(15)
+
     def points() -> list[Any]:
+        if pause.is_over():  # a rate is that of a counter that grows between two scrapes
+            shop.pay()
         found = backends.get("jaeger", path, endTs=str(int(time.time() * 1000)), **asked, **quantile)
         return [point for series in found.get("metrics", ()) for point in series["metricPoints"]]
 
@@ -147,7 +178,8 @@ class Hook:
                 return
 
         self.told = told
-        self.server = HTTPServer(("127.0.0.1", 0), Handler)
+        # A sender may open a connection and never use it: one that is waited for must not hold up the others.
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.thread = threading.Thread(target=self.server.serve_forever)
 
     @property

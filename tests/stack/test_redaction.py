@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
@@ -211,7 +210,7 @@ def test_what_is_promised_is_masked(tmp_path: Path) -> None:
             ("metrics", points(promised.new)),
         ):
             collector.send(signal, request)
-        scraped = httpx.get(f"http://127.0.0.1:{collector.ports['METRICS_PORT']}/metrics", trust_env=False).text
+        scraped = collector.scraped()
         collector.stop()
         told = {name: collector.told(name) for name in ("in", "jaeger", "loki", "metrics")}
 

@@ -40,6 +40,7 @@ class Figures:
     seconds_to_page: float | None = None
     seconds_minimum: float | None = None
     seconds_added: float | None = None
+    seconds_withheld: float | None = None
     exception: str | None = None
     trace_id: str | None = None
     mended_unix_nano: int | None = None

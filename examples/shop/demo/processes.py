@@ -100,12 +100,12 @@ class Crew:
             if code is not None:
                 raise ChildDied(f"the {child.name} ended by itself with exit status {code}")
 
-    def stop(self, *names: str) -> None:
-        """Stop those named, or all: SIGTERM, then SIGKILL for whatever is left after a few seconds."""
+    def stop(self, *names: str, patience_seconds: float | None = None) -> None:
+        """Stop those named, or all: SIGTERM, then SIGKILL for whatever is left when patience is at its end."""
         leaving = [child for child in self._children if not names or child.name in names]
         for child in leaving:
             child.ask_to_stop()
-        _wait(leaving, self._patience_seconds)
+        _wait(leaving, self._patience_seconds if patience_seconds is None else patience_seconds)
         for child in leaving:
             child.kill_group()
             self._children.remove(child)

@@ -14,6 +14,7 @@ from examples.shop.requests_log import NO_ANSWER, Request
 from sloburn.slo.budget import error_budget
 
 TELL_EVERY_SECONDS = 5.0
+LAST_ANSWERS_SECONDS = 15.0  # customers wait for the answers to what they asked, each for at most 10 s
 
 
 def mend(stage: Stage, figures: Figures) -> str:
@@ -45,7 +46,7 @@ def resolve(stage: Stage, figures: Figures) -> str:
 
 def account(stage: Stage, figures: Figures) -> str:
     """Send the customers home and compare the processor's numbers with their record, to the unit."""
-    stage.crew.stop(LOAD)
+    stage.crew.stop(LOAD, patience_seconds=LAST_ANSWERS_SECONDS)
     answered = [request for request in stage.requests() if request.status != NO_ANSWER]
     try:
         stage.wait_for(lambda: _agreed(stage, answered, figures), PATIENCE_SECONDS, "the books agree")

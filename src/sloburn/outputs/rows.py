@@ -216,14 +216,19 @@ def burn_window(status: SloStatus) -> str:
 
 def gone_figure(status: SloStatus) -> Figure:
     """Return when the budget is gone at the current pace."""
-    left, period = status.exhaustion_ns, status.slo.period.length_ns
+    left, period, assumed = status.exhaustion_ns, status.slo.period.length_ns, _assumption(status)
     if status.budget_remaining is not None and status.budget_remaining <= 0:
         return Figure(text="gone", title="the period's budget is spent")
     if left is None:
         return Figure(text=NOTHING, title="at this pace it lasts")
     if left > period:
-        return Figure(text=f">{window_text(period)}", title=f"at this pace it lasts {window_text(left)}")
-    return Figure(text=window_text(left), title=f"{left / 1e9:,.0f} s at the current pace")
+        return Figure(text=f">{window_text(period)}", title=f"at this pace it lasts {window_text(left)}{assumed}")
+    return Figure(text=window_text(left), title=f"{left / 1e9:,.0f} s at the current pace{assumed}")
+
+
+def _assumption(status: SloStatus) -> str:
+    """Say what the time until the budget is gone takes for granted."""
+    return ", every member's period taken for full" if isinstance(status.slo.indicator, WeightedIndicator) else ""
 
 
 def _remark(status: SloStatus, standing: Standing) -> str:

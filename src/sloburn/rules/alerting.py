@@ -116,8 +116,8 @@ def _spent(recorder: Recorder, left: Fraction, how: str) -> str:
 
 
 def _anew(recorder: Recorder) -> str:
-    """Return where a calendar period began anew and nothing happened in it yet; a rolling one never does."""
-    return f" or {recorder.total(PERIOD)} == 0" if recorder.slo.period.unit else ""
+    """Return where nothing happened in a period that began anew, a calendar one, or to a group, which is gone then."""
+    return f" or {recorder.total(PERIOD)} == 0" if recorder.slo.period.unit or recorder.slo.group_by else ""
 
 
 def _labels(recorder: Recorder, more: dict[str, str]) -> dict[str, str]:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from sloburn.duration import MINUTE, SECOND, format_duration
 from sloburn.errors import ConfigError
 from sloburn.rules.alerting import budget_alerts, burn_alerts
-from sloburn.rules.matching import CannotCompile
 from sloburn.rules.recordings import COARSE_NS, QUICK_NS, Recorder, steps_of
+from sloburn.rules.refusals import CannotCompile
 from sloburn.rules.rule import RuleGroup
 from sloburn.rules.sources import CollectorSource, SloburnSource
 from sloburn.rules.steps import Pace

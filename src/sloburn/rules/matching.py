@@ -14,6 +14,8 @@ from math import ceil, floor, prod
 
 from sloburn.rules.ordering import NEGATIVE, at_least, at_most
 from sloburn.rules.promql import How, Matcher, Matchers, one_of
+from sloburn.rules.re2 import to_re2
+from sloburn.rules.refusals import CannotCompile
 from sloburn.slo.conditions import AllOf, AnyOf, Condition, Match, Not, Op, Scalar, Source
 
 MOST_ALTERNATIVES = 24
@@ -25,13 +27,6 @@ LabelOf = Callable[[Match], str]
 """Returns the label that a comparison looks at; raises `CannotCompile` where there is none."""
 
 _STATUS = {"error": "STATUS_CODE_ERROR", "ok": "STATUS_CODE_OK", "unset": "STATUS_CODE_UNSET"}
-
-# What Python's regular expressions can do and RE2 cannot.
-_NOT_RE2 = re.compile(r"\(\?(?:[=!#]|<[=!]|\(|>|P=)|(?<!\\)(?:\\\\)*\\[1-9Z]|[*+?}]\+")
-
-
-class CannotCompile(Exception):
-    """Something has no counterpart in Prometheus; the message says what and why."""
 
 
 def alternatives(condition: Condition, label_of: LabelOf) -> tuple[Matchers, ...]:
@@ -79,17 +74,6 @@ def comparisons(condition: Condition) -> Iterator[Match]:
         case AllOf(parts) | AnyOf(parts):
             for part in parts:
                 yield from comparisons(part)
-
-
-def require_re2(pattern: str) -> str:
-    """Return a regular expression of Python's if RE2 reads it.
-
-    Raises:
-        CannotCompile: It has what RE2 lacks.
-    """
-    if _NOT_RE2.search(pattern):
-        raise CannotCompile(f"the pattern {pattern!r} looks around, refers back or is possessive, which RE2 cannot")
-    return pattern
 
 
 def _expand(condition: Condition, label_of: LabelOf, *, negated: bool) -> list[Matchers]:
@@ -166,11 +150,7 @@ def _text(match: Match, operand: Scalar) -> str:
 
 
 def _pattern(match: Match) -> str:
-    return _regex(match) if match.op is Op.REGEX else _order(match)
-
-
-def _regex(match: Match) -> str:
-    return require_re2(str(match.operands[0]))
+    return to_re2(str(match.operands[0])) if match.op is Op.REGEX else _order(match)
 
 
 def _order(match: Match) -> str:

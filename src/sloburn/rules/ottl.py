@@ -7,21 +7,16 @@ both languages. Durations are differences of whole nanoseconds, so a threshold i
 from __future__ import annotations
 
 import json
-import re
 from decimal import Decimal
 
-from sloburn.rules.matching import CannotCompile, require_re2
+from sloburn.rules.re2 import to_re2
+from sloburn.rules.refusals import CannotCompile
 from sloburn.slo.conditions import AllOf, AnyOf, Condition, Match, Not, Op, Scalar, Source
 
 _DURATION = "(span.end_time_unix_nano - span.start_time_unix_nano)"
 _ORDER = {Op.GT: ">", Op.GTE: ">=", Op.LT: "<", Op.LTE: "<="}
 _PATHS = {Source.NAME: "span.name", Source.KIND: "span.kind", Source.STATUS: "span.status.code"}
 _ENUMS = {Source.KIND: "SPAN_KIND", Source.STATUS: "STATUS_CODE"}
-
-# What Python's classes hold beside ASCII: RE2's hold nothing there.
-_CLASSES = {"d": r"\p{Nd}", "w": r"\p{L}\p{N}_", "s": r"\t-\r\x1c-\x20\x{85}\p{Z}"}
-_PIECE = re.compile(r"\\(.)|(\[\^?\]?(?:\\.|[^\]\\])*\])", re.DOTALL)
-_MEMBER = re.compile(r"\\(.)|\[", re.DOTALL)
 
 
 def ottl(condition: Condition) -> str:
@@ -74,7 +69,7 @@ def _test(path: str, match: Match) -> str:
         case Op.EXISTS:
             return f"{path} != nil"
         case Op.REGEX:
-            pattern = rf"\A(?:{_pattern(str(match.operands[0]))})\z"
+            pattern = rf"\A(?:{to_re2(str(match.operands[0]))})\z"
             return f"(IsString({path}) and IsMatch({path}, {_quoted(pattern)}))"
         case Op.EQ | Op.IN:
             return " or ".join(f"{path} == {_operand(match, operand)}" for operand in match.operands)
@@ -107,27 +102,3 @@ def _float(number: float) -> str:
 def _quoted(text: str) -> str:
     """Write a text as OTTL's strings are: those of Go, whose escapes JSON shares but for surrogates."""
     return json.dumps(text, ensure_ascii=False)
-
-
-def _pattern(pattern: str) -> str:
-    """Write a regular expression of Python's for RE2; only ``\\b`` keeps to ASCII letters."""
-    return _PIECE.sub(lambda piece: _of_set(piece[2]) if piece[2] else _escaped(piece[1]), require_re2(pattern))
-
-
-def _escaped(letter: str) -> str:
-    found = _CLASSES.get(letter.lower())
-    if found is None:
-        return rf"\{letter}"
-    return f"[{found}]" if letter.islower() else f"[^{found}]"
-
-
-def _of_set(text: str) -> str:
-    return text[0] + _MEMBER.sub(lambda member: _member(member[1]), text[1:])
-
-
-def _member(letter: str | None) -> str:
-    if letter is None:
-        return r"\["
-    if letter in "DWS":
-        raise CannotCompile(rf"\{letter} inside [...] has no counterpart in RE2 beyond ASCII; write what is meant")
-    return _CLASSES.get(letter, rf"\{letter}")

@@ -14,8 +14,9 @@ from typing import Any
 import yaml
 
 from sloburn.errors import ConfigError
-from sloburn.rules.matching import NEVER, CannotCompile
+from sloburn.rules.matching import NEVER
 from sloburn.rules.ottl import attribute, ottl
+from sloburn.rules.refusals import CannotCompile
 from sloburn.slo.conditions import AllOf
 from sloburn.slo.model import FreshnessIndicator, Indicator, SlicedIndicator, Slo, SpanIndicator
 

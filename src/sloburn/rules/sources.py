@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from sloburn.duration import SECOND, format_duration
-from sloburn.rules.matching import ALWAYS, CannotCompile, alternatives, assume, comparisons
+from sloburn.rules.matching import ALWAYS, alternatives, assume, comparisons
 from sloburn.rules.otel_names import label_name, le_matcher, metric_name, per_second
 from sloburn.rules.promql import How, Matcher, Selector, literal
+from sloburn.rules.refusals import CannotCompile
 from sloburn.rules.span_metrics import OURS, SpanMetrics
 from sloburn.slo import naming
 from sloburn.slo.conditions import AllOf, Condition, Match, Source

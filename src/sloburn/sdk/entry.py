@@ -9,6 +9,7 @@ import logging
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack, cast
 
+from sloburn.sdk.collection import without_collection
 from sloburn.sdk.environment import without_misspelt
 
 if TYPE_CHECKING:
@@ -59,11 +60,12 @@ class Inert:
 
 def init_telemetry(**settings: Unpack[Settings]) -> Telemetry:
     """Start telemetry; see `sloburn.sdk.init.init_telemetry`."""
-    try:
-        with without_misspelt():
-            from sloburn.sdk.init import init_telemetry as start
-    except Exception as error:
-        problem = f"telemetry could not be started: {type(error).__name__}: {error}"
-        logger.warning(problem)
-        return cast("Telemetry", Inert(problem))
-    return start(**settings)
+    with without_collection():
+        try:
+            with without_misspelt():
+                from sloburn.sdk.init import init_telemetry as start
+        except Exception as error:
+            problem = f"telemetry could not be started: {type(error).__name__}: {error}"
+            logger.warning(problem)
+            return cast("Telemetry", Inert(problem))
+        return start(**settings)

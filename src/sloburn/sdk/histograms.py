@@ -15,10 +15,9 @@ import time
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 
-from opentelemetry import metrics, trace
+from opentelemetry import metrics
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.context import Context
-from opentelemetry.sdk.metrics import Exemplar
 from opentelemetry.sdk.metrics.export import (
     AggregationTemporality,
     Histogram,
@@ -30,9 +29,9 @@ from opentelemetry.sdk.metrics.export import (
 )
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace import SpanContext
 from opentelemetry.util.types import AnyValue, Attributes
 
+from sloburn.sdk.exemplars import Kept, renew, shown
 from sloburn.sdk.exporters import wire
 from sloburn.sdk.limits import ExemplarFilter
 from sloburn.sdk.prometheus.series import DEFAULT_BOUNDARIES
@@ -43,8 +42,6 @@ logger = logging.getLogger("sloburn")
 _MOST_WHOLE = 2**53
 # The specification's default, and what an instrument says beyond it.
 _MOST_POINTS = 2000
-# Longer than anybody waits between two scrapes; series that rest are not sent with old exemplars for ever.
-_SHOWN_NANOSECONDS = 300_000_000_000
 _OVERFLOW: Mapping[str, AnyValue] = {"otel.metric.overflow": True}
 
 _Key = tuple[tuple[str, AnyValue], ...]
@@ -68,7 +65,7 @@ class _Point:
         self.least = math.inf
         self.most = -math.inf
         self.start = start
-        self.exemplars: dict[int, tuple[float, int, SpanContext]] = {}
+        self.exemplars: dict[int, Kept] = {}
 
 
 class LeanHistogram(metrics.Histogram):
@@ -147,14 +144,14 @@ class LeanHistogram(metrics.Histogram):
         return point
 
     def _keep_exemplar(self, point: _Point, bucket: int, amount: float, context: Context | None) -> None:
-        """Keep the newest value of each bucket until a newer one comes, as Prometheus' clients do.
+        """Keep a value of each bucket until a better one comes, as Prometheus' clients do.
 
         The specification's default forgets it with each collection: who scrapes more rarely than we send would miss it.
         """
-        span = trace.get_current_span(context).get_span_context()
-        if not span.trace_flags & 1 and self._exemplars == "trace_based":
-            return
-        point.exemplars[bucket] = (amount, time.time_ns(), span)
+        is_any = self._exemplars == "always_on"
+        kept = renew(point.exemplars.get(bucket), amount, time.time_ns(), context, is_any=is_any)
+        if kept is not None:
+            point.exemplars[bucket] = kept
 
     def collect(self, now: int) -> list[HistogramDataPoint]:
         """Return the points as they are now, in nanoseconds since the epoch."""
@@ -162,7 +159,6 @@ class LeanHistogram(metrics.Histogram):
             return [self._read(point, now) for point in self._points.values()]
 
     def _read(self, point: _Point, now: int) -> HistogramDataPoint:
-        oldest = now - _SHOWN_NANOSECONDS
         exemplars = point.exemplars.copy()
         return HistogramDataPoint(
             attributes=point.attributes,
@@ -174,13 +170,8 @@ class LeanHistogram(metrics.Histogram):
             explicit_bounds=self._bounds,
             min=point.least,
             max=point.most,
-            exemplars=[_exemplar(*kept) for kept in exemplars.values() if kept[1] > oldest],
+            exemplars=[one for kept in exemplars.values() for one in shown(kept, now)],
         )
-
-
-def _exemplar(amount: float, at: int, span: SpanContext) -> Exemplar:
-    span_id, trace_id = (span.span_id, span.trace_id) if span.is_valid else (None, None)
-    return Exemplar({}, amount, at, span_id, trace_id)
 
 
 def _number(amount: object) -> float:

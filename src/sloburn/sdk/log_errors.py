@@ -21,12 +21,20 @@ Fields = dict[str, object]
 def take_error(event: MutableMapping[str, object]) -> BaseException | None:
     """Take ``exc_info`` out of an event and return the exception that it stands for."""
     info = event.pop("exc_info", None)
-    if not info:
-        return None
     if isinstance(info, BaseException):
         return info
+    if not _is_asked_for(info):
+        return None
     error = info[1] if isinstance(info, tuple) and len(info) == 3 else sys.exc_info()[1]
     return error if isinstance(error, BaseException) else None
+
+
+def _is_asked_for(info: object) -> bool:
+    """Tell whether an exception is wanted; what cannot say yes or no stands for the one that is handled now."""
+    try:
+        return bool(info)
+    except Exception:
+        return True
 
 
 def remember_ids(error: BaseException, ids: dict[str, str]) -> None:
@@ -103,7 +111,8 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 def _next_causes(error: BaseException) -> list[BaseException]:
     parts = list(error.exceptions) if isinstance(error, BaseExceptionGroup) else []
-    cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    # Not by their truth: an exception may define its own, which may even raise.
+    cause = error.__context__ if error.__cause__ is None and not error.__suppress_context__ else error.__cause__
     return [*parts, cause] if cause is not None else parts
 
 

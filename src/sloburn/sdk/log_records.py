@@ -103,7 +103,7 @@ class RedactingFilter(logging.Filter):
         return is_enough
 
     def _redact_error(self, record: logging.LogRecord) -> None:
-        error = record.exc_info[1] if record.exc_info else None
+        error = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
         if error is None or record.exc_text:
             return
         shown = stacktrace(error, str)

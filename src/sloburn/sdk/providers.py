@@ -15,6 +15,7 @@ from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerPro
 
 from sloburn.sdk.config import TelemetryConfig
 from sloburn.sdk.event_record import EventRecord
+from sloburn.sdk.exemplars import view_of_counters
 from sloburn.sdk.histograms import Histograms
 from sloburn.sdk.ids import IDS
 from sloburn.sdk.limits import ExemplarFilter, Limits
@@ -255,6 +256,7 @@ def _make_meter_provider(
             metric_readers=[reading.replace()],
             shutdown_on_exit=False,
             exemplar_filter=make_exemplar_filter(exemplars),
+            views=[view_of_counters()],
         )
 
     provider = MirroredMeterProvider(ForkSafeMeterProvider(make, histograms), SHOWN.mirror)

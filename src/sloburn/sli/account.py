@@ -59,7 +59,7 @@ class Account:
     def state(self) -> StreamState:
         """Return what a restart needs."""
         cells = (number for at, cell in sorted(self.held.items()) for number in (at, *cell))
-        newest = max(self.whole_unix_nano, self.part_unix_nano)
+        newest = max(self.whole_unix_nano, self.part_unix_nano, *self.held)
         values = (self.whole_unix_nano, self.part_unix_nano, *cells)
         return StreamState(start_unix_nano=0, time_unix_nano=newest, bounds=(), values=values)
 
@@ -107,14 +107,23 @@ class Account:
                 mine[side] += events
         other.held = {}
 
-    def release(self, until_unix_nano: int) -> list[tuple[int, int, int]]:
-        """Return slices with what is held of both sides, and forget them: nobody here has the other side.
+    def release(self, until_unix_nano: int) -> Account:
+        """Return what is held of both sides, and forget it: nobody here has the other side.
 
         Args:
             until_unix_nano: The last beginning of a slice that is released.
         """
-        found = [at for at in sorted(self.held) if at <= until_unix_nano]
-        return [(at, *self.held.pop(at)) for at in found]  # type: ignore[misc]
+        found = [at for at in self.held if at <= until_unix_nano]
+        return Account(held={at: self.held.pop(at) for at in found})
+
+    def spare(self, until_unix_nano: int) -> Account:
+        """Return what is held of the part without a whole beside it, and forget it: nobody here may have one.
+
+        Args:
+            until_unix_nano: The last beginning of a slice that is looked at.
+        """
+        found = [at for at, (whole, _) in self.held.items() if not whole and at <= until_unix_nano]
+        return Account(held={at: self.held.pop(at) for at in found})
 
     def _is_due(self, at: int, *, waits: bool) -> bool:
         if self.part_unix_nano >= at or self.whole_unix_nano >= at + GRACE_NS:

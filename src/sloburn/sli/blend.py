@@ -32,6 +32,11 @@ class Member(Protocol):
     progress: Progress
     slo: Slo
 
+    @property
+    def reads(self) -> Iterable[Member]:
+        """Whose events or slices decide its own slices."""
+        ...
+
 
 class Blend:
     """What a weighted series reads.

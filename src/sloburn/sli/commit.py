@@ -7,7 +7,7 @@ sender is told to send again. A restart applies the same commits once more, from
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from sloburn.sli.horizon import MIN_LEAD_NS
@@ -19,6 +19,10 @@ from sloburn.sli.temporality import StreamState
 
 MAX_EVIDENCE = 50  # outcomes of which bad events are kept, in one batch
 MAX_EVIDENCE_OF_ONE = 5
+
+
+def _never(_: Outcome) -> bool:
+    return False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -40,6 +44,7 @@ class Commit:
         items: What became of every item, by signal and fate.
         weights: For how many events the heaviest item of an outcome stands, where that is not one.
         progress: How far the slices of series are judged with it.
+        is_sated: Tells of which outcomes enough bad events were kept of late.
     """
 
     now: int = 0
@@ -56,6 +61,7 @@ class Commit:
     items: Counter[tuple[str, str]] = field(default_factory=Counter)
     weights: dict[Outcome, int] = field(default_factory=dict)
     progress: dict[SeriesKey, Progress] = field(default_factory=dict)
+    is_sated: Callable[[Outcome], bool] = _never
 
     @property
     def is_empty(self) -> bool:
@@ -93,6 +99,10 @@ class Commit:
         held = self.looks.setdefault((portrait.service, at_unix_nano), {})
         held[portrait] = held.get(portrait, 0) + events
 
+    def has_gap(self, now: int) -> bool:
+        """Tell whether it was judged at `now`, nanoseconds since the epoch, that nobody had listened until then."""
+        return any(one.gaps and one.gaps[-1].end_unix_nano == now for one in self.progress.values())
+
     def lead(self, service: str, lead_ns: int) -> None:
         """Note that the newest event of a service is so many nanoseconds ahead of our clock."""
         if lead_ns >= MIN_LEAD_NS:
@@ -100,7 +110,7 @@ class Commit:
 
     def wants(self, outcome: Outcome) -> bool:
         """Tell whether bad events of an outcome would be kept as evidence; only so many outcomes of a batch are."""
-        return outcome in self.evidence or len(self.evidence) < MAX_EVIDENCE
+        return outcome in self.evidence or (len(self.evidence) < MAX_EVIDENCE and not self.is_sated(outcome))
 
     def show(self, outcome: Outcome, failing: FailingTrace) -> None:
         """Keep a bad event as evidence, in place of the oldest where there are many."""

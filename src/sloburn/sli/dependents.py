@@ -55,7 +55,7 @@ class Dependents:
         unread = {one.key: set[int]().union(*one.marks) for one in found}  # what came before a reload
         self._timed, self._weighted = {}, []
         for one in found:
-            one.marks, one.source, one.blend = (), None, None
+            one.marks, one.source, one.blend, one.reads = (), None, None, ()
             one.ledger.detach()
         for one in found:
             self.opened(one)
@@ -143,6 +143,7 @@ class Dependents:
         scale = self._registry.time_scale
         timed = Timed(judged, rule, starts_at_once=starts_at_once, delay=delay, time_scale=scale)
         timed.listen(sources)
+        judged.reads = tuple(sources)
         self._timed[judged.key] = timed
 
     def _depth(self, slo: Slo) -> int:

@@ -89,12 +89,14 @@ class Judged:
         step_ns: Length of the cell that ends a slice and holds its verdict, nanoseconds.
         cell_ns: Length of the cells of the look-back, nanoseconds.
         progress: How far they are judged.
+        begins_unix_nano: No slice that ended before can count, nanoseconds since the epoch.
     """
 
     slice_ns: int
     step_ns: int
     cell_ns: int
     progress: Progress
+    begins_unix_nano: int
 
     def touched(self, times: Iterable[tuple[int, int]], lasts_ns: int) -> Ranges:
         """Return the slices that touch some spans of time, each `lasts_ns` longer."""
@@ -106,8 +108,8 @@ class Judged:
 
     def shown(self, first: int, last: int, hidden: Iterable[Interval]) -> list[tuple[int, int]]:
         """Return the slices that the cells from `first` to `last` show, without those of excluded time."""
-        begin = max(self._from_cell(first), self.progress.history_unix_nano // self.slice_ns)
-        end = min(self._from_cell(last + 1), self.progress.until)
+        begin = max(self._from_cell(first), self.begins_unix_nano // self.slice_ns)
+        end = min(self._from_cell(last + 1), self.progress.until or self._from_cell(last + 1))
         found: list[tuple[int, int]] = []
         for one in hidden:
             stop = self._from_cell(-(-one.begin_unix_nano // self.cell_ns))
@@ -118,6 +120,17 @@ class Judged:
     def _from_cell(self, cell: int) -> int:
         """Return the first slice whose verdict lies in a cell or after it."""
         return -((self.slice_ns - self.step_ns - cell * self.cell_ns) // self.slice_ns)
+
+
+def split(told: Ranges, until: int) -> tuple[Ranges, Ranges]:
+    """Return all slices from the first doubtful one up to `until`, and the doubtful ones from there on.
+
+    Args:
+        told: Slices in which something may have been lost.
+        until: The number of the first slice that counts although nothing happens in it; 0 if none ever does.
+    """
+    before = ((told[0][0], until),) if told and told[0][0] < until else ()
+    return before, tuple((max(begin, until), end) for begin, end in told if end > until)
 
 
 def merged(ranges: Iterable[tuple[int, int]]) -> Ranges:

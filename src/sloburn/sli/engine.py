@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Set
+from functools import partial
 
 from sloburn.duration import SECOND
 from sloburn.otlp.messages import LogsRequest, MetricsRequest, TraceRequest
@@ -192,6 +193,7 @@ class Engine:
     def begin(self, since: Mapping[tuple[str, str], int]) -> None:
         """Tell since when each SLO is read, by name and generation, nanoseconds since the epoch."""
         self._plans.begin(since)
+        self.losses.begin({slo: since.get((slo, generation), 0) for slo, generation in self._generations.items()})
 
     def counted(self) -> Iterator[tuple[SeriesKey, Series | Channel]]:
         """Yield everything that counts events: series, and the channels of what was lost."""
@@ -218,17 +220,17 @@ class Engine:
 
     def prepare_traces(self, request: TraceRequest, now: int, commit: Commit) -> list[str]:
         """Work out what a request of spans changes; return why spans were refused, one entry each."""
-        commit.now = now
+        commit.now, commit.is_sated = now, partial(self._pending.ration.is_spent, now)
         return self._plans.traces(request, self.seen, now, commit)
 
     def prepare_metrics(self, request: MetricsRequest, now: int, commit: Commit) -> list[str]:
         """Work out what a request of data points changes; return why points were refused, one entry each."""
-        commit.now = now
+        commit.now, commit.is_sated = now, partial(self._pending.ration.is_spent, now)
         return self._plans.metrics(request, self.streams, now, commit)
 
     def prepare_logs(self, request: LogsRequest, now: int, commit: Commit) -> list[str]:
         """Work out what a request of log records changes; return why records were refused, one entry each."""
-        commit.now = now
+        commit.now, commit.is_sated = now, partial(self._pending.ration.is_spent, now)
         return self._plans.logs(request, self.seen, now, commit)
 
     def apply(self, commit: Commit) -> None:

@@ -188,7 +188,8 @@ class LiveStatus(SloStatus):
             return bad_time_left(self.count, self.slo.objective, slice_ns)
         if not pairs or members_of(indicator):
             return None
-        return outage_left(self.count, self.slo.objective, traffic=pairs[0].long, over_ns=self._traffic_ns)
+        traffic, over_ns = pairs[0].long, self._traffic_ns
+        return outage_left(self.count, self.slo.objective, traffic=traffic, over_ns=over_ns, growth=self._growth)
 
     @property
     def exhaustion_ns(self) -> int | None:

@@ -7,14 +7,14 @@ journal and the checkpoint keep them as they keep everything else.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from enum import StrEnum
 from typing import Protocol
 
 from sloburn.otlp.signal import Signal
 from sloburn.sli.blend import Blend
-from sloburn.sli.doubt import TOLD_NS, Judged, Ranges, Sight, merged, sights_of, size_of_common
+from sloburn.sli.doubt import TOLD_NS, Judged, Ranges, Sight, merged, sights_of, size_of_common, split
 from sloburn.sli.groups import Groups
 from sloburn.sli.incomplete import Lack, Missed
 from sloburn.sli.ledger import Ledger, Tier, sum_slices
@@ -22,7 +22,7 @@ from sloburn.sli.outcome import Outcome, Outcomes
 from sloburn.sli.progress import Progress
 from sloburn.sli.series import Series, SeriesKey
 from sloburn.slo.exclusions import Interval, excluded
-from sloburn.slo.model import SLICE_STEP_NS, FreshnessIndicator, Slo
+from sloburn.slo.model import SLICE_STEP_NS, FreshnessIndicator, JourneyIndicator, NoEvents, SlicedIndicator, Slo
 from sloburn.slo.timed import slice_ns_of
 
 ANY_SERVICE = ""
@@ -97,6 +97,11 @@ class Reader(Protocol):
     slo: Slo
     progress: Progress
 
+    @property
+    def reads(self) -> Iterable[Reader]:
+        """Whose events or slices decide its own."""
+        ...
+
 
 class Losses:
     """Every channel in which something was lost.
@@ -123,7 +128,12 @@ class Losses:
         self._by_signal: dict[tuple[str, str], list[Channel]] = {}
         self._fresh: set[str] = set()
         self._missed: dict[tuple[int, str, str], Missed | None] = {}
+        self._since: Mapping[str, int] = {}
         self._now = 0
+
+    def begin(self, since: Mapping[str, int]) -> None:
+        """Tell since when each SLO is read, by name: what was lost before is not its own."""
+        self._since = since
 
     def concerns(self, service: str) -> bool:
         """Tell whether any SLO reads a service."""
@@ -183,7 +193,7 @@ class Losses:
         """Return what a series or a member of one can lack; worked out once where nothing but the service matters."""
         sights = self._sights[reader.slo.name]
         if slice_ns_of(reader.slo.indicator):
-            return view.of_slices(reader, sights)
+            return view.of_slices(reader, sights, self._since.get(reader.slo.name, 0))
         if view.hidden:
             return view.of_items(sights[0])
         if now != self._now:
@@ -207,6 +217,7 @@ class _View:
     def __init__(self, channels: dict[tuple[str, str], list[Channel]], told_ns: int, series: Series, now: int) -> None:
         self._channels = channels
         self._told_ns = told_ns
+        self._now = now
         self.look_backs = series.shape.look_backs
         self._spans = tuple(zip(self.look_backs.tiers, self.look_backs.at(now), strict=True))
         self._slice_ns = tuple(tier.slice_ns for tier in self.look_backs.resolutions)
@@ -223,16 +234,22 @@ class _View:
         lack = Lack.POINTS if sight.signal is Signal.METRICS else Lack.EVENTS
         return Missed(counts, sources, lack) if sources else None
 
-    def of_slices(self, reader: Reader, sights: tuple[Sight, ...]) -> Missed | None:
-        """Return which slices are in doubt; not more than lost items can have moved, where each moves but one."""
+    def of_slices(self, reader: Reader, sights: tuple[Sight, ...], since: int) -> Missed | None:
+        """Return which slices are in doubt; not more than lost items can have moved, where each moves but one.
+
+        Args:
+            reader: Whose slices.
+            sights: What it reads.
+            since: When it began to be read, nanoseconds since the epoch.
+        """
         slice_ns = slice_ns_of(reader.slo.indicator)
         items, sources = self._lost(sights, slice_ns + max(sight.lasts_ns for sight in sights))
         if not any(items):
             return None
         moves = [0 if sight.lasts_ns else _MOVES.get(sight.signal, 1) for sight in sights]
         doubtful = tuple(
-            min(size, lost * max(moves)) if all(moves) else size
-            for size, lost in zip(self._doubtful(reader, slice_ns, sights), items, strict=True)
+            silent + (min(touched, lost * max(moves)) if all(moves) else touched)
+            for (touched, silent), lost in zip(self._doubtful(reader, slice_ns, sights, since), items, strict=True)
         )
         lack = Lack.STALE_SLICES if isinstance(reader.slo.indicator, FreshnessIndicator) else Lack.SLICES
         return Missed(doubtful, sources, lack) if any(doubtful) else None
@@ -249,18 +266,31 @@ class _View:
         counts = tuple(map(sum, zip(*(part.counts for part in found), strict=True)))
         return Missed(counts, _ranked(sources), Lack.MEMBERS, tuple(parts))
 
-    def _doubtful(self, reader: Reader, slice_ns: int, sights: tuple[Sight, ...]) -> Iterator[int]:
-        """Yield how many of the slices that each look-back shows are in doubt."""
+    def _doubtful(
+        self, reader: Reader, slice_ns: int, sights: tuple[Sight, ...], since: int
+    ) -> Iterator[tuple[int, int]]:
+        """Yield how many of the slices that each look-back shows are in doubt: for what was lost in them, and others.
+
+        Where slices without events count, they do so after the first event of all, and that may have been lost.
+        """
+        begins, heard = _begin_of(reader, since, self._now), _silence_counts_from(reader, self._now)
         for tier, (first, last) in self._spans:
             judged = Judged(
-                slice_ns=slice_ns, step_ns=self._slice_ns[0], cell_ns=self._slice_ns[tier], progress=reader.progress
+                slice_ns=slice_ns,
+                step_ns=self._slice_ns[0],
+                cell_ns=self._slice_ns[tier],
+                progress=reader.progress,
+                begins_unix_nano=begins,
             )
-            told = (
-                judged.touched(channel.told(tier, self._told_ns), sight.lasts_ns)
+            told = merged(
+                one
                 for sight in sights
                 for channel in self._of(sight)
+                for one in judged.touched(channel.told(tier, self._told_ns), sight.lasts_ns)
             )
-            yield size_of_common(judged.shown(first, last, self.hidden), merged(one for found in told for one in found))
+            shown = judged.shown(first, last, self.hidden)
+            before, after = split(told, heard // slice_ns + 1 if heard else 0)
+            yield size_of_common(shown, after), size_of_common(shown, before)
 
     def _of(self, sight: Sight) -> list[Channel]:
         """Return the channels of a signal: of the service, and of those who do not know whose items they lost."""
@@ -283,6 +313,22 @@ class _View:
         ring, (first, last) = channel.ledger.rings[tier], span
         first -= -(-before_ns // ring.tier.slice_ns)
         return sum_slices(ring.blocks, first, last)[1] - ring.hidden(first, last, self._surely_hidden)[1]
+
+
+def _begin_of(reader: Reader, since: int, now: int) -> int:
+    """Return when the first slices can count: any that holds an event since it is read, or since its history began."""
+    history = reader.progress.history_unix_nano
+    return min(since, history or since) if isinstance(reader.slo.indicator, SlicedIndicator) else history or now
+
+
+def _silence_counts_from(reader: Reader, now: int) -> int:
+    """Return from when on every slice without events counts, here or in what is read; 0 where none ever does."""
+    indicator = reader.slo.indicator
+    if isinstance(indicator, SlicedIndicator) and indicator.no_events is not NoEvents.IGNORED:
+        return reader.progress.history_unix_nano or now
+    if isinstance(indicator, JourneyIndicator):
+        return max((_silence_counts_from(one, now) for one in reader.reads), default=0)
+    return 0
 
 
 _MOVES = {Signal.METRICS: 2}  # slices that a lost item can move: what a point held counts in the next one's slice

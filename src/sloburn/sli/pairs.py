@@ -1,7 +1,8 @@
 """Two counters of one SLO, settled: see `sloburn.sli.account`.
 
 A sender that sends both counters has an account of its own, so how the requests of several senders interleave changes
-nothing. What comes from senders of one side only is put together in one account of the series.
+nothing. What comes from senders of one side only is put together in one account of the series, and so is what a sender
+of both told of the part and has no whole for: it may have ended, or the whole may be told by another.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 
 from sloburn.sli.account import GRACE_NS, MAX_WAITING, OVERDUE_NS, Account, Waiting
 from sloburn.sli.commit import Commit
-from sloburn.sli.horizon import Horizon
+from sloburn.sli.horizon import MAX_AHEAD_NS, Horizon
 from sloburn.sli.outcome import Outcomes
 from sloburn.sli.series import SeriesKey
 from sloburn.sli.temporality import StreamState
@@ -97,28 +98,35 @@ class Pairs:
             for key in (*waiting.since, *settling.since, shared_key)
             if lag.is_overdue(key, self._streams.get(key), now)
         }
-        lonely = overdue & waiting.since.keys()
+        lonely, newest = overdue & waiting.since.keys(), now + MAX_AHEAD_NS
         for key in sorted(lonely):
-            self._share(pair, key, waiting, commit)
+            account = self._account(key, commit)
+            self._share(pair, key, account, account.release(newest), commit)
+            waiting.hold(key, account)
+            self._keep(pair, waiting, commit)
         for key in sorted(overdue - lonely | ({shared_key} if lonely else set())):
             account = self._account(key, commit)
             if self._book(pair, account, outcomes, commit, overdue=True):
                 commit.streams[key] = account.state()
             if key in settling.since:
+                self._share(pair, key, account, account.spare(newest), commit)
                 self._note_settling(pair, key, Account(), commit)
 
-    def _share(self, pair: Pair, key: bytes, waiting: Waiting, commit: Commit) -> None:
-        """Put all that waits for a sender's other side to what others told."""
-        lonely, shared = self._account(key, commit), self._account(pair.account_key(b""), commit)
-        shared.take(lonely)
-        commit.streams[key], commit.streams[pair.account_key(b"")] = lonely.state(), shared.state()
-        waiting.hold(key, lonely)
-        self._keep(pair, waiting, commit)
+    def _share(self, pair: Pair, key: bytes, account: Account, moved: Account, commit: Commit) -> None:
+        """Put what an account held to what others told."""
+        if moved.held:
+            shared = self._account(pair.account_key(b""), commit)
+            shared.take(moved)
+            commit.streams[key], commit.streams[pair.account_key(b"")] = account.state(), shared.state()
 
     def _note_settling(self, pair: Pair, key: bytes, account: Account, commit: Commit) -> None:
-        """Note whether a sender of both sides has something that waits; of very many only so many are known."""
+        """Note whether a sender of both sides has something that waits.
+
+        Of very many only so many are known: what a further one has of the part and no whole for does not wait.
+        """
         settling = self._waiting(pair, commit, _SETTLING)
         if account.held and key not in settling.since and len(settling.since) >= MAX_WAITING:
+            self._share(pair, key, account, account.spare(max(account.held)), commit)
             return
         if settling.hold(key, account):
             self._keep(pair, settling, commit, _SETTLING)
@@ -139,22 +147,21 @@ class Pairs:
         commit.streams[pair.account_key(which)] = waiting.state(self._horizon.now_unix_nano)
 
     def _release_others(self, pair: Pair, waiting: Waiting, speaker: bytes, at: int, commit: Commit) -> None:
-        """Put what waits for a sender's other side to what others told, once others are the grace past it.
+        """Put what a sender has no other side for to what others told, once others are the grace past it.
 
         Such a sender may never speak again: nobody else knows that its events wait.
         """
         shared = self._account(pair.account_key(b""), commit)
         until = max(at, shared.whole_unix_nano, shared.part_unix_nano) - GRACE_NS
-        overdue = [key for key, since in waiting.since.items() if since <= until and key != speaker]
-        for key in overdue:
-            lonely = self._account(key, commit)
-            shared.take(Account(held={begin: sides for begin, *sides in lonely.release(until)}))
-            waiting.since.pop(key)
-            waiting.hold(key, lonely)
-            commit.streams[key] = lonely.state()
-        if overdue:
-            commit.streams[pair.account_key(b"")] = shared.state()
-            self._keep(pair, waiting, commit)
+        for which, known in ((_WAITING, waiting), (_SETTLING, self._waiting(pair, commit, _SETTLING))):
+            for key in [key for key, since in known.since.items() if since <= until and key != speaker]:
+                account = self._account(key, commit)
+                moved = account.release(until) if which == _WAITING else account.spare(until)
+                if moved.held:
+                    self._share(pair, key, account, moved, commit)
+                    known.since.pop(key)
+                    known.hold(key, account)
+                    self._keep(pair, known, commit, which)
 
     def _absorb(self, pair: Pair, account: Account, commit: Commit) -> None:
         """Give a sender of both sides what waits in the shared account: nobody may ever speak there again."""
@@ -166,10 +173,10 @@ class Pairs:
     def _book_shared(self, pair: Pair, lonely: Account, outcomes: Outcomes, commit: Commit, *, may_wait: bool) -> None:
         """Put what a sender of one side has told to what others told of the other side."""
         newest = max(lonely.whole_unix_nano, lonely.part_unix_nano)
-        at_once = pair.part_is_bad and not lonely.part_unix_nano
+        at_once = not may_wait or (pair.part_is_bad and not lonely.part_unix_nano)
         heard = newest if at_once else newest - GRACE_NS
         shared = self._account(pair.account_key(b""), commit)
-        self._tell(shared, _sides(lonely.release(newest if at_once or not may_wait else heard)))
+        shared.take(lonely.release(heard))
         self._tell(shared, [(lonely.whole_unix_nano > 0, heard, 0)])
         self._book(pair, shared, outcomes, commit)
         commit.streams[pair.account_key(b"")] = shared.state()
@@ -215,16 +222,6 @@ class Lag:
             since = now
         self._since[key] = state, since
         return now - since >= OVERDUE_NS
-
-
-def _sides(released: Iterable[tuple[int, int, int]]) -> list[tuple[bool, int, int]]:
-    """Return released slices as what each side told."""
-    return [
-        (whole, at, events)
-        for at, *sides in released
-        for whole, events in zip((True, False), sides, strict=True)
-        if events
-    ]
 
 
 def _no_part_yet(pair: Pair) -> str:

@@ -2,12 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 
+from sloburn.duration import SECOND
 from sloburn.sli.commit import Commit
 from sloburn.sli.evidence import Evidence
 from sloburn.sli.outcome import Outcome
 from sloburn.sli.series import MAX_FAILING
+from sloburn.sli.status import FailingTrace
+
+PLENTY = 200
+"""Bad events that are kept in a second; beyond, one of each outcome has to do: putting each into words costs much."""
+
+
+class Ration:
+    """Tells of which outcomes enough bad events were kept within a second of our clock."""
+
+    def __init__(self) -> None:
+        self._since = 0
+        self._kept: Counter[Outcome] = Counter()
+        self._total = 0
+
+    def take(self, evidence: Mapping[Outcome, list[FailingTrace]], now: int) -> None:
+        """Note what is kept at `now`, nanoseconds since the epoch."""
+        if not self._is_running(now):
+            self._since, self._total = now, 0
+            self._kept.clear()
+        for outcome, found in evidence.items():
+            self._kept[outcome] += len(found)
+            self._total += len(found)
+
+    def is_spent(self, now: int, outcome: Outcome) -> bool:
+        """Tell whether no further bad event of an outcome need be kept at `now`, nanoseconds since the epoch."""
+        enough = MAX_FAILING if self._total < PLENTY else 1
+        return self._kept[outcome] >= enough and self._is_running(now)
+
+    def _is_running(self, now: int) -> bool:
+        return 0 <= now - self._since < SECOND
 
 
 class Pending:
@@ -16,6 +48,7 @@ class Pending:
     def __init__(self) -> None:
         self._counts: dict[tuple[Outcome, int], int] = {}
         self._evidence: dict[Outcome, list[Evidence]] = {}
+        self.ration = Ration()
         self._next_evidence = 1
         self._weights: dict[Outcome, tuple[int, int]] = {}
 
@@ -28,6 +61,8 @@ class Pending:
                 taken_back.append((cell[0], -events))
         for outcome, weight in commit.weights.items():
             self._weights[outcome] = (max(weight, self._weights.get(outcome, (1, 0))[0]), commit.now)
+        if commit.evidence:
+            self.ration.take(commit.evidence, commit.now)
         for outcome, found in commit.evidence.items():
             held = self._evidence.setdefault(outcome, [])
             held += [(self._next_evidence + index, failing) for index, failing in enumerate(found)]

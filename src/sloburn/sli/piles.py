@@ -93,7 +93,7 @@ class Booker(Generic[Item]):
         commit.count_looks(self._portraits.service, at, events)
         if pile.bad:
             self._explain(at, pile, commit)
-            self._show(pile.bad, len({portrait.outcome for portrait in events if portrait.is_bad}), commit)
+            self._show(pile.bad, {portrait.outcome for portrait in events if portrait.is_bad}, commit)
 
     def _explain(self, at: int, pile: Pile[Item], commit: Commit) -> None:
         """Count the exceptions of bad items."""
@@ -105,26 +105,28 @@ class Booker(Generic[Item]):
             if events:
                 commit.explain(self._portraits.of(outcome, (("exception", exception),)), at, events)
 
-    def _show(self, bad: list[Bad[Item]], outcomes: int, commit: Commit) -> None:
+    def _show(self, bad: list[Bad[Item]], outcomes: set[Outcome], commit: Commit) -> None:
         """Keep the newest bad items of each outcome as evidence.
 
         Args:
             bad: All of them, the newest last.
-            outcomes: How many outcomes they have.
+            outcomes: Theirs.
             commit: Takes the evidence.
         """
+        wanted = {outcome for outcome in outcomes if commit.wants(outcome)}
+        if not wanted:
+            return
         newest: dict[Outcome, list[tuple[Item, Verdict]]] = {}
-        most = min(MAX_EVIDENCE_OF_ONE, max(1, _SHOWN // outcomes))
-        left = most * outcomes
+        most = min(MAX_EVIDENCE_OF_ONE, max(1, _SHOWN // len(outcomes)))
+        left = most * len(wanted)
         for _, item, verdict in reversed(bad):
             outcome = verdict.portrait.outcome
-            held = newest.get(outcome)
-            if held is None:
-                newest[outcome] = [(item, verdict)]
-            elif len(held) < most:
-                held.append((item, verdict))
-            else:
+            if outcome not in wanted:
                 continue
+            held = newest.setdefault(outcome, [])
+            if len(held) == most:
+                continue
+            held.append((item, verdict))
             left -= 1
             if not left:
                 break

@@ -67,6 +67,7 @@ class Series:
         "notes",
         "number",
         "progress",
+        "reads",
         "shape",
         "slo",
         "source",
@@ -98,6 +99,7 @@ class Series:
         self.is_unsaved = False  # something other than its counts changed since the last checkpoint
         self.marks: tuple[set[int], ...] = ()  # take every cell that counts something, for those who read the series
         self.progress = NOT_BEGUN  # of the slices that are judged into it
+        self.reads: tuple[Series, ...] = ()  # whose events or slices decide its own slices
         self.source: Series | None = None  # counts the events behind its slices
         self.blend: Blend | None = None  # reads the members of a weighted series
 

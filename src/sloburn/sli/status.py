@@ -124,7 +124,8 @@ class SloStatus:
         budget_remaining: Share of the budget that is left; None without events.
         outage_ns: Nanoseconds that a total outage may still last at the current traffic, or that may still be bad where
             slices of time are counted; None where that is not known.
-        exhaustion_ns: Nanoseconds until it is gone at the burn of the first long window; None if it is not burning.
+        exhaustion_ns: Nanoseconds until it is gone at the burn of the first long window; None if it is not burning;
+            of an SLO that weights others as if the period of every member were full.
         burns: Every look-back, shortest first.
         pairs: The alert pairs, fastest first.
         alerts: The burn alerts, page first, then the budget alerts.

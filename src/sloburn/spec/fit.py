@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from sloburn.duration import format_duration
-from sloburn.slo.model import FreshnessIndicator, NoEvents, Slo
+from sloburn.slo.model import FreshnessIndicator, Slo
 from sloburn.slo.timed import MIN_BAD_SLICES, SLICES_IN_WINDOW, fit_windows, members_of, slice_ns_of
 from sloburn.spec.cursor import Cursor, Record
 from sloburn.spec.slices import read_slices
@@ -34,11 +34,7 @@ def fit_slo(record: Record, slo: Slo) -> Slo:
 def _sliced(at: Cursor, slo: Slo) -> Slo:
     if slice_ns_of(slo.indicator) or members_of(slo.indicator):
         return at.refuse("only SLOs on single events are put into slices; remove the key", slo)
-    indicator = read_slices(at, slo.indicator)  # type: ignore[arg-type]  # what is left are single events
-    if indicator.no_events is NoEvents.BAD and slo.group_by:
-        message = "a group that never comes again would be bad for ever; expected good or ignored beside group_by"
-        at.fields().get("no_events", at).refuse(message, None)
-    return replace(slo, indicator=indicator)
+    return replace(slo, indicator=read_slices(at, slo.indicator))  # type: ignore[arg-type]  # single events are left
 
 
 def _fitted(record: Record, slo: Slo, slice_ns: int) -> Slo:

@@ -13,6 +13,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from sloburn.errors import ConfigError
 from sloburn.sdk.config import Sampling
 from sloburn.sdk.event_record import EventRecord
+from sloburn.sdk.exemplars import MARKS
 from sloburn.sdk.handle import Telemetry
 from sloburn.sdk.ids import IDS
 from sloburn.sdk.init import init_telemetry, running_telemetry
@@ -195,6 +196,9 @@ def _begin(telemetry: Telemetry, capture: Capture) -> None:
     if providers.sampler is not None:
         providers.sampler.sampling = Sampling()
     IDS.use(itertools.count(1).__next__, itertools.count(1).__next__)
+    # Which span is marked depends on the second.
+    MARKS.forget()
+    MARKS.is_on = False
     providers.spans.redirect(capture.take_span)
     providers.logs.redirect(capture.take_log)
 
@@ -203,6 +207,7 @@ def _end(telemetry: Telemetry) -> None:
     telemetry.providers.spans.redirect(drop)
     telemetry.providers.logs.redirect(drop)
     IDS.use_random()
+    MARKS.forget()
 
 
 def _captured_span(span: ReadableSpan, ticks: dict[int, int]) -> CapturedSpan:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from celery import Celery, Task, chain, chord, group
 from celery.exceptions import Ignore, Reject
+from kombu.transport import TRANSPORT_ALIASES
 from opentelemetry import baggage, context
 
 from sloburn import get_logger, init_telemetry
@@ -16,6 +17,7 @@ from sloburn import get_logger, init_telemetry
 telemetry = init_telemetry(service_name="flow")
 log = get_logger("flow")
 broker = os.environ["FLOW_BROKER"]
+TRANSPORT_ALIASES["filesystem"] = "whole:Transport"
 app = Celery("flow", broker=broker, backend=broker if broker.startswith("redis") else None)
 folder = os.environ.get("FLOW_FOLDER", "")
 app.conf.update(

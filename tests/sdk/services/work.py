@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from celery import Celery, Task
+from celery import Celery, Task, signals
+from kombu.transport import TRANSPORT_ALIASES
 
 from sloburn import get_audit_logger, get_logger, init_telemetry
 
@@ -13,9 +14,10 @@ telemetry = init_telemetry(service_name="work")
 log = get_logger("work")
 
 folder = Path(os.environ["WORK_FOLDER"])
-for name in ("messages", "control"):
+for name in ("messages", "control", "ended"):
     (folder / name).mkdir(parents=True, exist_ok=True)
 
+TRANSPORT_ALIASES["filesystem"] = "whole:Transport"
 app = Celery("work", broker=os.environ.get("WORK_BROKER", "filesystem://localhost"))
 app.conf.update(
     broker_transport_options={
@@ -28,6 +30,12 @@ app.conf.update(
     task_publish_retry=False,
 )
 runs = telemetry.meter.create_counter("runs")
+
+
+@signals.task_postrun.connect  # type: ignore[untyped-decorator]
+def leave_a_mark(task_id: str, task: Task, **_: object) -> None:
+    """Tell whoever waits for it that a run has ended."""
+    (folder / "ended" / f"{task_id}-{task.request.retries}").touch()
 
 
 @app.task(name="add")  # type: ignore[untyped-decorator]

@@ -124,7 +124,7 @@ class HttpSender:
         return context
 
     def _make_headers(self) -> dict[str, str]:
-        headers = {"content-type": "application/x-protobuf", "user-agent": f"sloburn/{version('sloburn')}"}
+        headers = {"content-type": "application/x-protobuf", "user-agent": _user_agent()}
         if self._target.compression != "none":
             headers["content-encoding"] = self._target.compression
         if not self._is_secure:
@@ -134,6 +134,11 @@ class HttpSender:
     def _proxy_login(self) -> dict[str, str]:
         login = self._proxy.netloc.rpartition("@")[0] if self._proxy else ""
         return {"proxy-authorization": f"Basic {b64encode(unquote(login).encode()).decode()}"} if login else {}
+
+
+@functools.cache
+def _user_agent() -> str:
+    return f"sloburn/{version('sloburn')}"
 
 
 class _BoundedResponse(http.client.HTTPResponse):

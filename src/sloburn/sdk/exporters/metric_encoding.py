@@ -24,6 +24,7 @@ from opentelemetry.sdk.metrics.export import (
 )
 
 from sloburn.sdk.exporters import wire
+from sloburn.sdk.redaction import redact_attributes
 
 Refuse = Callable[[Metric, Exception], None]
 
@@ -164,5 +165,5 @@ def _exemplar(exemplar: Exemplar) -> bytes:
         wire.fixed64(b"\x11", exemplar.time_unix_nano)
         + _value(b"\x19", b"\x31", exemplar.value)
         + ids
-        + wire.attributes(b"\x3a", exemplar.filtered_attributes)
+        + wire.attributes(b"\x3a", redact_attributes(dict(exemplar.filtered_attributes or {})))
     )

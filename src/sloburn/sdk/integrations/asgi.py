@@ -10,32 +10,32 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
-from contextvars import Token
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import TypeVar
 
-from opentelemetry import context, propagate, trace
-from opentelemetry.trace import Span, SpanKind, StatusCode, Tracer
+from opentelemetry import context, propagate
+from opentelemetry.trace import SpanKind, StatusCode, Tracer
 
 from sloburn.sdk.config import TelemetryConfig
 from sloburn.sdk.exclusion import FORGET, MOUNTED_PATHS
-from sloburn.sdk.integrations import request_id
 from sloburn.sdk.integrations.asgi_scope import (
+    App,
+    Message,
+    Receive,
     Scope,
+    Send,
     method_of,
     read_headers,
     route_of,
     span_attributes,
     wanted_headers,
 )
+from sloburn.sdk.integrations.asgi_socket import Connection
 from sloburn.sdk.integrations.http_metrics import HttpServerMetrics
-from sloburn.sdk.log_context import REQUEST_ID
-from sloburn.sdk.log_errors import remember_ids
+from sloburn.sdk.integrations.presence import Presence, with_header
+from sloburn.sdk.log_errors import remember_ids, type_name
 
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
+_Observed = TypeVar("_Observed")
 
 logger = logging.getLogger("sloburn")
 
@@ -60,7 +60,6 @@ class RequestObserver:
         """Go on under other settings."""
         self._excluded_paths = config.excluded_paths
         self.request_id_header = config.web.request_id_header
-        self.request_id_name = self.request_id_header.encode()
         self.wanted_headers = wanted_headers(self._propagated | {self.request_id_header})
 
     def excludes(self, scope: Scope) -> bool:
@@ -81,7 +80,7 @@ class RequestObserver:
 
     async def http(self, app: App, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one HTTP request under a span, with metrics."""
-        exchange = self._begin(scope)
+        exchange = self._begin(Exchange, scope)
         if exchange is None:
             await app(scope, receive, send)
             return
@@ -90,31 +89,33 @@ class RequestObserver:
             await app(scope, exchange.watch_receive(receive), exchange.watch_send(send))
         except BaseException as error:
             exchange.end(error)
-            remember_ids(error, exchange.ids())
+            remember_ids(error, exchange.presence.ids())
             raise
         finally:
             exchange.end(None)
-            exchange.leave()
+            exchange.presence.leave()
 
     async def websocket(self, app: App, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one WebSocket connection under a span that lasts as long as the connection."""
-        headers = read_headers(scope, self.wanted_headers)
-        attributes = span_attributes(scope, headers, "GET")
-        with self.tracer.start_as_current_span(
-            "GET", context=self.parent_of(headers), kind=SpanKind.SERVER, attributes=attributes
-        ) as span:
-            try:
-                await app(scope, receive, send)
-            except BaseException as error:
-                remember_ids(error, _ids_of(span))
-                raise
-            finally:
-                _name(span, "GET", route_of(scope))
+        connection = self._begin(Connection, scope)
+        if connection is None:
+            await app(scope, receive, send)
+            return
+        failure: BaseException | None = None
+        try:
+            await app(scope, connection.watch_receive(receive), connection.watch_send(send))
+        except BaseException as error:
+            failure = error
+            remember_ids(error, connection.presence.ids())
+            raise
+        finally:
+            connection.end(failure)
+            connection.presence.leave()
 
-    def _begin(self, scope: Scope) -> Exchange | None:
+    def _begin(self, kind: Callable[[RequestObserver, Scope], _Observed], scope: Scope) -> _Observed | None:
         """Begin to observe a request; one that cannot be observed is served all the same."""
         try:
-            return Exchange(self, scope)
+            return kind(self, scope)
         except Exception as error:
             self.note_failure(error)
             return None
@@ -143,7 +144,6 @@ class Exchange:
         self._has_client_left = False
         self._responded: tuple[float, int] | None = None
         self._is_over = False
-        self._log_token: Token[Any] | None = None
         headers = read_headers(scope, observer.wanted_headers)
         parent = observer.parent_of(headers)
         self._started = time.perf_counter()
@@ -153,36 +153,14 @@ class Exchange:
             kind=SpanKind.SERVER,
             attributes=span_attributes(scope, headers, self._method),
         )
-        self._request_id = b""
-        self._token = self._enter(headers, parent)
-
-    def _enter(self, headers: dict[str, str], parent: context.Context) -> Token[context.Context]:
-        """Make span and correlation id the current ones and count the request as being in flight."""
-        current = trace.set_span_in_context(self._span, parent)
-        if self._observer.request_id_header:
-            chosen = request_id.choose(headers.get(self._observer.request_id_header), parent)
-            current = request_id.into_context(chosen, current)
-            self._log_token = request_id.into_logs(chosen)
-            self._request_id = chosen.encode()
-        self._observer.metrics.begin(self._method, self._scheme)
-        return context.attach(current)
-
-    def ids(self) -> dict[str, str]:
-        """Return what log lines about this request carry, for those that its server writes when it is over."""
-        ids = _ids_of(self._span)
-        return {**ids, REQUEST_ID: self._request_id.decode()} if self._request_id else ids
+        observer.metrics.begin(self._method, self._scheme)
+        self.presence = Presence(self._span, parent, headers, observer.request_id_header)
 
     def forget(self) -> None:
         """Leave no span and no duration: a page of ours answers. A span that never ends is never sent."""
         if not self._is_over:
             self._is_over = True
             self._observer.metrics.end(self._method, self._scheme)
-
-    def leave(self) -> None:
-        """Put things back as they were before the request."""
-        if self._log_token is not None:
-            request_id.out_of_logs(self._log_token)
-        context.detach(self._token)
 
     def watch_receive(self, receive: Receive) -> Receive:
         """Notice that the client has left."""
@@ -202,24 +180,13 @@ class Exchange:
             kind = message["type"]
             if kind == "http.response.start":
                 self._status = message["status"]
-                await send(self._with_request_id(message))
+                await send(with_header(message, self.presence))
                 return
             await send(message)
             if kind == "http.response.body" and not message.get("more_body", False):
                 self._finish_response()
 
         return watched
-
-    def _with_request_id(self, message: Message) -> Message:
-        name = self._observer.request_id_name
-        if not self._request_id:
-            return message
-        headers = list(message.get("headers") or ())
-        for key, _ in headers:
-            if key == name:
-                return message
-        headers.append((name, self._request_id))
-        return {**message, "headers": headers}
 
     def _finish_response(self) -> None:
         """End the request with its last byte: background tasks are not part of it.
@@ -246,11 +213,17 @@ class Exchange:
             error = None
         self._observer.metrics.end(self._method, self._scheme)
         outcome = self._outcome(error)
-        self._close_span(error, outcome, finished_unix_nano)
+        try:
+            # Before the span ends: it may become an exemplar, which is written on it.
+            self._record(finished - self._started, outcome)
+        finally:
+            self._close_span(error, outcome, finished_unix_nano)
+
+    def _record(self, seconds: float, outcome: Mapping[str, str | int]) -> None:
         labels: dict[str, str | int] = {"http.request.method": self._method, "url.scheme": self._scheme, **outcome}
         if self._scope.get("http_version"):
             labels["network.protocol.version"] = self._scope["http_version"]
-        self._observer.metrics.record(finished - self._started, labels)
+        self._observer.metrics.record(seconds, labels, self.presence.context)
 
     def _outcome(self, error: BaseException | None) -> dict[str, str | int]:
         route, status = route_of(self._scope), self._status
@@ -279,23 +252,6 @@ class Exchange:
         span.end(end_time)
 
 
-def _ids_of(span: Span) -> dict[str, str]:
-    of = span.get_span_context()
-    return {"trace_id": f"{of.trace_id:032x}", "span_id": f"{of.span_id:016x}"} if of.is_valid else {}
-
-
 def _span_name(method: str, route: object) -> str:
     verb = "HTTP" if method == "_OTHER" else method
     return f"{verb} {route}" if route else verb
-
-
-def _name(span: Span, method: str, route: object) -> None:
-    span.update_name(_span_name(method, route))
-    if route:
-        span.set_attribute("http.route", str(route))
-
-
-def type_name(error: BaseException) -> str:
-    """Return an exception's type as ``error.type`` wants it: with its module, unless it is built in."""
-    kind = type(error)
-    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"

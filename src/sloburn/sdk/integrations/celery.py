@@ -122,12 +122,12 @@ class CeleryObserver:
         now = time.time_ns()
         message = message_of(vars(task.request), task_name=str(task.name), task_id=task_id)
         queue_seconds = None if message.is_eager else message.queue_seconds(now)
-        self._metrics.started(message, queue_seconds)
         parent = message.parent()
         span = self._start(message, parent, now)
         if queue_seconds is not None:
             span.set_attribute("celery.task.queue_seconds", queue_seconds)
         token = context.attach(trace.set_span_in_context(span, parent))
+        self._metrics.started(message, queue_seconds)
         fields = log_context(task_name=message.task_name, task_id=task_id).__enter__()
         running = RunningTask(message=message, span=span, token=token, fields=fields, started=time.perf_counter())
         setattr(task.request, _RUNNING, running)
@@ -166,7 +166,8 @@ class CeleryObserver:
         # Without a state SystemExit or the like goes through: a pool's child was told to end, and its parent, which
         # knows why, reports the task.
         if state is not None or not self._is_pool_child:
-            running.error = running.error or (sys.exc_info()[1] if state is None else None)
+            if running.error is None and state is None:
+                running.error = sys.exc_info()[1]
             self._finish(running, "failure" if state is None else _OUTCOMES.get(state, "unknown"))
         running.fields.__exit__(None, None, None)
         context.detach(running.token)

@@ -59,7 +59,7 @@ class TaskMetrics:
     def sent(self, name: str, error: BaseException | None) -> None:
         """Count a task that was published, or could not be."""
         labels = {**SYSTEM, "messaging.operation.name": "publish", "celery.task.name": name}
-        self._sent.add(1, labels | ({"error.type": type_name(error)} if error else {}))
+        self._sent.add(1, labels | ({"error.type": type_name(error)} if error is not None else {}))
 
     def started(self, message: Message, queue_seconds: float | None) -> None:
         """Measure how long a task waited."""

@@ -21,8 +21,6 @@ _NAMES = ", ".join(sorted(_MEASURABLE))
 # Celery's heart beats every two seconds, from the loop that takes messages.
 _SILENCE_SECONDS = 30.0
 _STALE_INTERVALS = 3
-# A broker that hangs must not keep a worker from replacing a child.
-_FORK_PATIENCE_SECONDS = 0.5
 
 Queues = dict[str, int]
 
@@ -34,6 +32,8 @@ class WorkerWatch:
         meter: Where the instruments are created.
         interval_seconds: How often queues are looked at.
         now: Seconds on a clock that never goes back.
+        fork_patience_seconds: How long a fork waits for a look; a broker that hangs must not keep a worker from
+            replacing a child.
     """
 
     # Suppresses until it is collected.
@@ -44,8 +44,16 @@ class WorkerWatch:
     _holds_off_forks = False
     _forking: int | None
 
-    def __init__(self, meter: Meter, *, interval_seconds: float, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        meter: Meter,
+        *,
+        interval_seconds: float,
+        now: Callable[[], float] = time.monotonic,
+        fork_patience_seconds: float = 0.5,
+    ) -> None:
         self._interval = interval_seconds
+        self._fork_patience = fork_patience_seconds
         self._now = now
         self._forget()
         for name, unit, text, observe in (
@@ -94,7 +102,7 @@ class WorkerWatch:
 
         Redis's client waits for that lock in the child before the worker hears of it, which then kills the child.
         """
-        if self._looking.acquire(timeout=_FORK_PATIENCE_SECONDS):
+        if self._looking.acquire(timeout=self._fork_patience):
             self._forking = threading.get_ident()
 
     def _look_again(self) -> None:

@@ -23,8 +23,8 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanKind
 
 from sloburn.sdk.exclusion import MOUNTED_PATHS
-from sloburn.sdk.integrations.asgi import App, Message, Receive, RequestObserver, Send
-from sloburn.sdk.integrations.asgi_scope import Scope
+from sloburn.sdk.integrations.asgi import RequestObserver
+from sloburn.sdk.integrations.asgi_scope import App, Message, Receive, Scope, Send
 
 logger = logging.getLogger("sloburn")
 

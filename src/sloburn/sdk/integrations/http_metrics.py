@@ -9,6 +9,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
+from opentelemetry.context import Context
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
 # The specification's boundaries and 0.3, where latency objectives like to stand: an objective must sit on a boundary.
@@ -53,9 +54,9 @@ class HttpServerMetrics:
         with self._lock:
             self._active[method, scheme] -= 1
 
-    def record(self, seconds: float, attributes: Mapping[str, str | int]) -> None:
-        """Record the duration of a finished request."""
-        self._duration.record(seconds, attributes)
+    def record(self, seconds: float, attributes: Mapping[str, str | int], context: Context | None = None) -> None:
+        """Record the duration of a finished request, in whose context its span is."""
+        self._duration.record(seconds, attributes, context)
 
     def after_fork(self) -> None:
         """Forget the parent's requests in a forked child."""

@@ -2,7 +2,7 @@
 
 The first cell is a sum or a gauge's value, the second the time of a gauge in nanoseconds (0: not reported any more),
 then one cell for each bucket, then six for each exemplar: a sequence that is odd while it is written, the halves of
-the trace id, the span id, the value, the time.
+the trace id, the span id, the value, the time, whose last bit says that the trace is marked.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ def _exemplars(instrument: Instrument) -> int:
     return {"histogram": instrument.buckets, "counter": 1}.get(instrument.kind, 0)
 
 
-def write_exemplar(cells: Cells, at: int, *, trace_id: int, span_id: int, value: float, unix_nano: int) -> None:
+def write_exemplar(
+    cells: Cells, at: int, *, trace_id: int, span_id: int, value: float, unix_nano: int, is_marked: bool
+) -> None:
     """Write an exemplar so that a reader never takes a half of it."""
     integers = cells.integers
     integers[at] |= 1
@@ -41,7 +43,7 @@ def write_exemplar(cells: Cells, at: int, *, trace_id: int, span_id: int, value:
     integers[at + 2] = trace_id & _LOW_64_BITS
     integers[at + 3] = span_id
     cells.doubles[at + 4] = value
-    integers[at + EXEMPLAR_TIME] = unix_nano
+    integers[at + EXEMPLAR_TIME] = (unix_nano - 1) | 1 if is_marked else unix_nano & ~1
     integers[at] += 1
 
 
@@ -53,7 +55,13 @@ def read_exemplar(cells: Cells | CellsReader, at: int) -> Exemplar | None:
     value = cells.doubles[at + 4]
     if not before or before % 2 or integers[at] != before:
         return None
-    return Exemplar(trace_id=f"{high:016x}{low:016x}", span_id=f"{span_id:016x}", value=value, unix_nano=unix_nano)
+    return Exemplar(
+        trace_id=f"{high:016x}{low:016x}",
+        span_id=f"{span_id:016x}",
+        value=value,
+        unix_nano=unix_nano,
+        is_marked=bool(unix_nano & 1),
+    )
 
 
 def read_series(cells: Cells | CellsReader, entry: Entry) -> Series | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+from sloburn.sdk.exemplars import SHOWN_NANOSECONDS
 from sloburn.sdk.prometheus.series import Exemplar, Series, Value
 
 OVERFLOW: tuple[tuple[str, Value], ...] = (("otel.metric.overflow", True),)
@@ -61,6 +62,11 @@ def _together(one: Series, other: Series) -> Series:
 def _newest(one: Series, other: Series) -> dict[int, Exemplar]:
     found = dict(one.exemplars)
     for bucket, exemplar in other.exemplars.items():
-        if bucket not in found or exemplar.unix_nano > found[bucket].unix_nano:
+        if bucket not in found or _rank(exemplar) > _rank(found[bucket]):
             found[bucket] = exemplar
     return found
+
+
+def _rank(exemplar: Exemplar) -> int:
+    """Return the time of an exemplar; one that a sampler keeps is better than what is minutes newer."""
+    return exemplar.unix_nano + (SHOWN_NANOSECONDS if exemplar.is_marked else 0)

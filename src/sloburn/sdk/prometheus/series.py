@@ -55,12 +55,14 @@ class Exemplar:
         span_id: 16 hexadecimal digits.
         value: What was measured.
         unix_nano: When.
+        is_marked: Whether a sampler of whole traces knows that it is wanted.
     """
 
     trace_id: str
     span_id: str
     value: float
     unix_nano: int
+    is_marked: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

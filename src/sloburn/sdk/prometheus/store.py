@@ -14,6 +14,7 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 
 from sloburn.clock import SystemClock
+from sloburn.sdk.exemplars import FRESH_NANOSECONDS, MARKS, SHOWN_NANOSECONDS
 from sloburn.sdk.prometheus.cells import Cells, CellsFull
 from sloburn.sdk.prometheus.folder import Folder
 from sloburn.sdk.prometheus.layout import (
@@ -121,20 +122,34 @@ class Store:
                     self._cells.integers[at + TIME] = 0
 
     def keep_exemplar(self, measured: Measured, at: int, bucket: int, value: float, context: Context | None) -> None:
-        """Remember the span in which something was measured, if it is recorded; at most one per bucket and second."""
+        """Remember the span in which something was measured, if it is recorded; at most one per bucket and second.
+
+        A trace that is marked is kept longer: `sloburn.sdk.exemplars`.
+        """
         if not at or self._cells is None:
             return
         place = at + exemplar_at(measured.instrument, bucket)
         now = self._now()
+        before = self._cells.integers[place + EXEMPLAR_TIME]
         # Asked first, because it is cheaper than to ask for the span.
-        if now - self._cells.integers[place + EXEMPLAR_TIME] < _EXEMPLAR_NANOSECONDS:
+        if now - before < (FRESH_NANOSECONDS if before & 1 else _EXEMPLAR_NANOSECONDS):
             return
-        span = trace.get_current_span(context).get_span_context()
-        if not span.trace_flags.sampled:
+        span = trace.get_current_span(context)
+        of = span.get_span_context()
+        if not of.trace_flags.sampled:
+            return
+        is_marked = MARKS.mark(span, of.trace_id, now)
+        if before & 1 and not is_marked and now - before < SHOWN_NANOSECONDS:
             return
         with self._lock:
             write_exemplar(
-                self._open(), place, trace_id=span.trace_id, span_id=span.span_id, value=value, unix_nano=now
+                self._open(),
+                place,
+                trace_id=of.trace_id,
+                span_id=of.span_id,
+                value=value,
+                unix_nano=now,
+                is_marked=is_marked,
             )
 
     def own_series(self) -> Sequence[Series]:

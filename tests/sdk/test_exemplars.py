@@ -1,0 +1,264 @@
+"""Exemplars lead to traces that a sampler keeps: their spans are marked, and marks are few."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.sdk.metrics import Exemplar as SdkExemplar
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import (
+    AggregationTemporality,
+    InMemoryMetricReader,
+    Metric,
+    MetricsData,
+    NumberDataPoint,
+    ResourceMetrics,
+    ScopeMetrics,
+    Sum,
+)
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+
+from sloburn.sdk.exemplars import (
+    FRESH_NANOSECONDS,
+    MARK_ATTRIBUTE,
+    MARKS,
+    SHOWN_NANOSECONDS,
+    Kept,
+    LastingReservoir,
+    renew,
+    view_of_counters,
+)
+from sloburn.sdk.exporters.metric_encoding import metrics_to_bytes
+from sloburn.sdk.exporters.span_encoding import spans_to_bytes
+from sloburn.sdk.prometheus.merge import merge
+from sloburn.sdk.prometheus.series import Exemplar, Instrument
+from sloburn.sdk.prometheus.store import Store
+from tests.sdk.collector import Collector
+from tests.sdk.metric_processes import Measured
+from tests.sdk.processes import succeed
+
+_START = 10**18
+_SECOND = 10**9
+_COUNTER = Instrument(name="work", kind="counter")
+
+
+class Ended(SpanProcessor):
+    """Keeps the spans that have ended."""
+
+    def __init__(self) -> None:
+        self.spans: list[ReadableSpan] = []
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Keep a span."""
+        self.spans.append(span)
+
+    def marked(self) -> list[int]:
+        """Return the traces of the marked spans."""
+        contexts = [span.context for span in self.spans if (span.attributes or {}).get(MARK_ATTRIBUTE)]
+        return [context.trace_id for context in contexts if context is not None]
+
+
+@pytest.fixture
+def ended() -> Iterator[Ended]:
+    """Spans that have ended, in a process that has marked none."""
+    MARKS.forget()
+    yield Ended()
+    MARKS.forget()
+
+
+@pytest.fixture
+def tracer(ended: Ended) -> trace.Tracer:
+    """Makes spans."""
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(ended)
+    return provider.get_tracer("test")
+
+
+def test_at_most_one_trace_is_marked_in_a_second(ended: Ended, tracer: trace.Tracer) -> None:
+    """A thousand series that are measured in a thousand traces in ten seconds mark ten of them, one in each second."""
+    kept: list[Kept | None] = []
+    for number in range(1000):
+        with tracer.start_as_current_span("work"):
+            kept.append(renew(None, 1.0, _START + number * _SECOND // 100, None))
+    assert len(ended.marked()) == 10
+    assert [one[2].trace_id for one in kept if one is not None and one[3]] == ended.marked()
+
+
+def test_what_is_measured_in_one_trace_shares_its_mark(ended: Ended, tracer: trace.Tracer) -> None:
+    """All that one request measures leads to it, whichever second it is by then."""
+    with tracer.start_as_current_span("request"):
+        kept = [renew(None, 1.0, _START + number * _SECOND, None) for number in range(3)]
+    assert [one is not None and one[3] for one in kept] == [True] * 3
+    assert len(ended.marked()) == 1
+
+
+def test_a_series_is_marked_twice_a_minute(ended: Ended, tracer: trace.Tracer) -> None:
+    """One series marks no more than one trace in half a minute, in memory as in the store of /metrics."""
+    now = _START
+    store, measured = Store(now=lambda: now), Measured(_COUNTER)
+    kept: Kept | None = None
+    for number in range(1200):
+        now = _START + number * _SECOND // 10
+        with tracer.start_as_current_span("work"):
+            kept = renew(kept, 1.0, now, None)
+            store.keep_exemplar(measured, store.add(measured, 1, None), 0, 1.0, None)
+    assert len(ended.marked()) == 4
+    assert kept is not None
+    (series,) = store.own_series()
+    assert (kept[3], f"{kept[2].trace_id:032x}") == (True, series.exemplars[0].trace_id)
+    assert series.exemplars[0].is_marked
+
+
+def test_a_marked_trace_is_not_given_up_for_one_that_may_be_dropped(ended: Ended, tracer: trace.Tracer) -> None:
+    """Spans that are not recorded any more cannot be marked: they are exemplars only where no marked one is left."""
+    now = _START
+    store, measured = Store(now=lambda: now), Measured(_COUNTER)
+    with tracer.start_as_current_span("marked") as span:
+        first = kept = renew(None, 1.0, now, None)
+        store.keep_exemplar(measured, store.add(measured, 1, None), 0, 1.0, None)
+    over = tracer.start_span("over")
+    over.end()
+    for later in (1, FRESH_NANOSECONDS + 1, SHOWN_NANOSECONDS - 2):
+        now = _START + later
+        with trace.use_span(over):
+            kept = renew(kept, 2.0, now, None)
+            store.keep_exemplar(measured, store.add(measured, 1, None), 0, 2.0, None)
+        assert kept is first
+        assert store.own_series()[0].exemplars[0].trace_id == f"{span.get_span_context().trace_id:032x}"
+    now = _START + SHOWN_NANOSECONDS + 1
+    with trace.use_span(over):
+        kept = renew(kept, 2.0, now, None)
+        store.keep_exemplar(measured, store.add(measured, 1, None), 0, 2.0, None)
+    assert kept is not None
+    assert (kept[0], kept[3], store.own_series()[0].exemplars[0].value) == (2.0, False, 2.0)
+    assert len(ended.marked()) == 1
+
+
+def test_of_several_processes_the_marked_trace_is_shown() -> None:
+    """Merging prefers a trace that is kept, unless it is minutes older."""
+
+    def shown(*exemplars: Exemplar) -> float:
+        store, measured = Store(), Measured(_COUNTER)
+        store.add(measured, 1, None)
+        (part,) = store.own_series()
+        parts = [
+            type(part)(instrument=_COUNTER, attributes=(), value=part.value, exemplars={0: one}) for one in exemplars
+        ]
+        return merge(parts)[0].exemplars[0].value
+
+    def one(value: float, second: int, *, is_marked: bool) -> Exemplar:
+        return Exemplar(
+            trace_id="a" * 32, span_id="b" * 16, value=value, unix_nano=second * _SECOND, is_marked=is_marked
+        )
+
+    marked = one(1.0, 1000, is_marked=True)
+    for newer, expected in ((one(2.0, 1010, is_marked=False), 1.0), (one(2.0, 1301, is_marked=False), 2.0)):
+        assert shown(marked, newer) == shown(newer, marked) == expected
+
+
+def test_counters_keep_their_exemplar_for_minutes(ended: Ended, tracer: trace.Tracer) -> None:
+    """A counter shows its exemplar in every export until a better one comes, or for five minutes."""
+    reader = InMemoryMetricReader()
+    provider = MeterProvider([reader], views=[view_of_counters()], shutdown_on_exit=False)
+    counter = provider.get_meter("test").create_counter("work")
+    with tracer.start_as_current_span("work"):
+        counter.add(1)
+    shown = [[one.trace_id for one in exemplars_of(reader.get_metrics_data())] for _ in range(3)]
+    assert shown == [ended.marked()] * 3
+    reservoir = LastingReservoir()
+    reservoir.offer(1, time.time_ns() - SHOWN_NANOSECONDS, None, Context())
+    assert reservoir.collect({}) == []
+
+
+def exemplars_of(data: MetricsData | None) -> list[SdkExemplar]:
+    """Return the exemplars of all points."""
+    parts = data.resource_metrics if data is not None else []
+    metrics = [metric for part in parts for scope in part.scope_metrics for metric in scope.metrics]
+    return [one for metric in metrics for point in metric.data.data_points for one in getattr(point, "exemplars", ())]
+
+
+def test_attributes_of_exemplars_and_links_hold_no_secrets(tracer: trace.Tracer) -> None:
+    """What a view has taken off a series, and what a link says, is redacted like a span's attributes."""
+    exemplar = SdkExemplar({"password": "hunter2", "plan": "gold"}, 1, 1, None, None)
+    point = NumberDataPoint({}, 1, 2, 1, [exemplar])
+    metric = Metric("work", "", "1", Sum([point], AggregationTemporality.CUMULATIVE, is_monotonic=True))
+    scopes = [ScopeMetrics(InstrumentationScope("test"), [metric], "")]
+    metrics = metrics_to_bytes(MetricsData([ResourceMetrics(Resource.get_empty(), scopes, "")]))
+    link = trace.Link(trace.SpanContext(1, 1, is_remote=False), {"password": "hunter2", "plan": "gold"})
+    span = tracer.start_span("work", links=[link])
+    assert isinstance(span, ReadableSpan)
+    for body in (metrics, spans_to_bytes([span])):
+        assert (b"hunter2" in body, b"gold" in body) == (False, True)
+
+
+_SERVICE = """
+import sys, warnings
+from sloburn import count, init_telemetry, mount_metrics
+telemetry = init_telemetry(service_name="shop", endpoint=sys.argv[1], export_interval=3600)
+warnings.simplefilter("ignore")
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+app = FastAPI()
+mount_metrics(app)
+@app.get("/work")
+def work():
+    count("work.done")
+client = TestClient(app)
+for _ in range(20):
+    assert client.get("/work").status_code == 200
+# Of what was measured in one export the next one shows the exemplar still.
+assert telemetry.flush(30) and telemetry.flush(30)
+openmetrics = {"accept": "application/openmetrics-text; version=1.0.0"}
+print(client.get("/metrics", headers=openmetrics).text)
+"""
+_MEASURED = ("http.server.request.duration", "work.done")
+
+
+def test_exemplars_of_a_service_lead_to_marked_traces() -> None:
+    """What a request measures, by OTLP and at /metrics, leads to a span that the Collector is told to keep."""
+    with Collector() as collector:
+        done = succeed(_SERVICE, collector.endpoint)
+        seen = collector.arrivals
+    marked = {span.trace_id for span in seen.spans if span.is_marked}
+    exemplars = {point.name: set(point.exemplars) for point in seen.points.values() if point.name in _MEASURED}
+    assert set(exemplars) == set(_MEASURED)
+    for traces in exemplars.values():
+        assert traces & marked
+    # A request that takes its time falls into another bucket, in a second that may have its trace already.
+    assert len(marked) < 20
+    lines = [line for line in done.stdout.splitlines() if " # {trace_id=" in line]
+    (counted,) = [line for line in lines if line.startswith("work_done_total")]
+    assert any(f'trace_id="{trace}"' in counted for trace in marked)
+    assert any(f'trace_id="{trace}"' in line for line in lines if "duration_seconds_bucket" in line for trace in marked)
+
+
+def test_no_mark_is_seen_in_the_test_kit() -> None:
+    """Which span is marked depends on the second, and what is captured is the same in every run."""
+    succeed(
+        """
+from sloburn import count, init_telemetry
+from sloburn.testing import capture_telemetry
+telemetry = init_telemetry(protocol="memory")
+with capture_telemetry() as captured:
+    with telemetry.tracer.start_as_current_span("work"):
+        count("work.done")
+    assert captured.span("work").attributes == {}, captured.spans
+    captured.assert_metric("work.done", 1)
+"""
+    )
+
+
+def test_the_collector_keeps_what_is_marked() -> None:
+    """The tail sampling of otel-collector.yaml has a policy for just this attribute and value."""
+    text = (Path(__file__).parents[2] / "otel-collector.yaml").read_text()
+    policies = yaml.safe_load(text)["processors"]["tail_sampling"]["policies"]
+    kept = [policy["boolean_attribute"] for policy in policies if policy["type"] == "boolean_attribute"]
+    assert {"key": MARK_ATTRIBUTE, "value": True} in kept
