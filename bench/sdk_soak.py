@@ -25,7 +25,7 @@ _SERVICE = """
 import json, os, select, sys, time
 from sloburn import init_telemetry
 endpoint, rate, seconds = sys.argv[1], *map(float, sys.argv[2:])
-telemetry = init_telemetry(service_name="soak", endpoint=endpoint, export_interval=0.5, timeout=1.0, libraries=False)
+telemetry = init_telemetry(service_name="soak", endpoint=endpoint, export_interval=0.5, timeout=20, libraries=False)
 counter = telemetry.meter.create_counter("work")
 page = os.sysconf("SC_PAGE_SIZE")
 def memory():
@@ -41,7 +41,7 @@ while not select.select([sys.stdin], [], [], 0)[0]:
         told = now
         print("SOAK" + json.dumps({"at": now, "MiB": memory(), "made": made}), flush=True)
     time.sleep(0.005)
-telemetry.flush(20)
+telemetry.flush(45)
 status = telemetry.status().signals["traces"]
 print("SOAK" + json.dumps({"at": now, "MiB": memory(), "made": made, "sent": status.sent, "lost": status.lost,
                            "waiting": status.waiting}), flush=True)
@@ -53,13 +53,23 @@ class Received:
     """What all Collectors of a run have received together."""
 
     spans: set[str] = field(default_factory=set)
+    unconfirmed: set[str] = field(default_factory=set)
+    again: int = 0
+    again_for_nothing: int = 0
     counted: float = 0.0
     lives: int = 0
     moods: list[str] = field(default_factory=list)
 
     def add(self, collector: Collector, mood: str) -> None:
         """Add what one life of the Collector has received; what it took but could not confirm comes again."""
-        self.spans |= {span.span_id for span in collector.arrivals.spans}
+        arrived = [span.span_id for span in collector.arrivals.spans]
+        known = set(arrived)
+        again = known & self.spans
+        self.again += len(again)
+        self.again_for_nothing += len(arrived) - len(known) + len(again - self.unconfirmed)
+        self.spans |= known
+        # The one request that was on its way when this life ended.
+        self.unconfirmed |= set(arrived[len(arrived) - collector.arrivals.last_spans :])
         self.counted = max(self.counted, collector.total("work"))
         self.lives += 1
         self.moods.append(mood)
@@ -72,6 +82,8 @@ class Books:
     Args:
         made: Spans that the service made.
         received: Spans that Collectors received, each counted once.
+        again: Spans that an earlier life of the Collector had received.
+        again_for_nothing: Spans that the same life had received, or an earlier one that did not die over them.
         lost: Spans that the service counted as lost, by reason.
         waiting: Spans that were still waiting.
         counted: What the counter said last; it must be the truth whatever happened to spans.
@@ -82,6 +94,8 @@ class Books:
 
     made: int
     received: int
+    again: int
+    again_for_nothing: int
     lost: dict[str, int]
     waiting: int
     counted: float
@@ -91,7 +105,7 @@ class Books:
 
     @property
     def missing(self) -> int:
-        """Spans that nobody knows about; negative ones were received and counted as lost."""
+        """Spans that nobody knows about; negative ones were received and are counted as lost or waiting too."""
         return self.made - self.received - sum(self.lost.values()) - self.waiting
 
 
@@ -106,13 +120,15 @@ def soak(seconds: float, rate: float, queue: int) -> Books:
         received = _come_and_go(run, port, seconds)
         # The last life serves the service's last words, which it says when its input ends.
         with Collector(port=port) as collector:
-            output = run.communicate(timeout=60)[0]
+            output = run.communicate(timeout=120)[0]
             received.add(collector, "well")
     reports = [json.loads(line.removeprefix("SOAK")) for line in output.splitlines() if line.startswith("SOAK")]
     last = reports[-1]
     return Books(
         made=last["made"],
         received=len(received.spans),
+        again=received.again,
+        again_for_nothing=received.again_for_nothing,
         lost=last["lost"],
         waiting=last["waiting"],
         counted=received.counted,
@@ -147,6 +163,7 @@ def main() -> None:
     books = soak(options.seconds, options.rate, options.queue)
     quarter = max(1, len(books.memory) // 4)
     print(f"made {books.made}, received {books.received}, counted as lost {books.lost}, waiting {books.waiting}")
+    print(f"received by two lives: {books.again}; again for nothing: {books.again_for_nothing}")
     print(f"nobody knows about: {books.missing}; the counter arrived as {books.counted:.0f}")
     print(f"MiB: {' '.join(f'{value:.0f}' for value in books.memory)}")
     growth = max(books.memory[-quarter:]) - max(books.memory[quarter : 2 * quarter] or books.memory)

@@ -61,6 +61,9 @@ def _claim(port: int) -> bool:
 
 @cache
 def _claims() -> int:
-    """Open the file of which each byte stands for a port; it stays open, or the claims would end."""
+    """Open the file of which each byte stands for a port, once and only here.
+
+    It stays open: all claims of a process end as soon as it closes any descriptor of this file (fcntl(2)).
+    """
     path = Path(tempfile.gettempdir(), f"sloburn-tests-ports-{os.getuid()}.lock")
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -23,6 +23,7 @@ from collector.stack.programs import DEBIAN_PROGRAMS, DebianProgram
 PAUSES_SECONDS = (5.0, 20.0, 60.0, 120.0)
 _PATIENCE_SECONDS = 300
 _TOGETHER_SECONDS = 900  # after that nothing is tried again: the stack works without these programs
+_TAIL_LINES = 4  # the last one alone seldom says why
 # Debian starts a server of its own after its installation unless the runlevel is 1.
 _ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C", "RUNLEVEL": "1"}
 _APT = ("-qq", "-o", "DPkg::Lock::Timeout=120", "-o", "Acquire::Retries=3", "-o", "Acquire::http::Timeout=30")
@@ -121,7 +122,7 @@ def _folder(program: DebianProgram) -> Path:
 
 
 def _call(command: list[str], folder: Path | None = None) -> str:
-    """Run it and return its last complaint; whether it helped shows in what is there afterwards."""
+    """Run it and return the end of its complaints; whether it helped shows in what is there afterwards."""
     environment = {**os.environ, **_ENVIRONMENT}
     try:
         done = subprocess.run(
@@ -129,4 +130,6 @@ def _call(command: list[str], folder: Path | None = None) -> str:
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         return str(error)
-    return (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1] if done.returncode else ""
+    if not done.returncode:
+        return ""
+    return " / ".join(done.stderr.strip().splitlines()[-_TAIL_LINES:]) or f"exit status {done.returncode}"

@@ -6,7 +6,6 @@ that editors make. Which traces the Collector keeps is left to the next `up`, fo
 
 from __future__ import annotations
 
-import hashlib
 import subprocess
 import time
 from contextlib import suppress
@@ -17,11 +16,14 @@ from collector.stack.golang import Say
 from collector.stack.lifecycle import read_anew
 from collector.stack.lock import locked
 from collector.stack.places import StackError
-from collector.stack.prepare import check_promises, compile_rules, rules_file
+from collector.stack.prepare import PromiseError, check_promises, replace_rules, rules_file
 from collector.stack.services import url
 from collector.stack.state import State
 
+from sloburn.spec.files import content_digest
+
 LOOK_SECONDS = 2.0
+_LONGEST_PAUSE = 30  # looks between two attempts at what fails again and again: a minute
 
 
 class Follower:
@@ -34,8 +36,10 @@ class Follower:
 
     def __init__(self, data: Path, say: Say) -> None:
         self._data = data
-        self._say = say
-        self._seen = self._compiled = self._refused = self._complaint = ""
+        self._out = say
+        self._seen = self._compiled = self._refused = b""
+        self._failure = self._complaint = ""
+        self._pause = self._next_pause = 0  # looks
         self._is_told = True
 
     def run(self) -> None:
@@ -49,13 +53,14 @@ class Follower:
         now = self._recorded()
         if now is None:
             return
-        seen, before = _digest(now.slos), self._seen
+        seen, before = content_digest([Path(place) for place in now.slos]), self._seen
         self._seen = seen
-        if seen == before and seen not in (self._compiled, self._refused):
-            try:
-                self._compile(now.slos, seen)
-            except subprocess.TimeoutExpired:  # a busy machine: the next look tries again
-                self._is_told = False  # of what may have been written by then
+        if seen != before:
+            self._pause = self._next_pause = 0
+        elif self._pause:
+            self._pause -= 1
+        elif seen not in (self._compiled, self._refused):
+            self._attempt(now.slos, seen)
         if not self._is_told:
             self._tell(url(now.ports, "prometheus", "/-/reload"))
 
@@ -64,23 +69,34 @@ class Follower:
             return states.recorded(self._data)
         return None
 
-    def _compile(self, slos: tuple[str, ...], seen: str) -> None:
+    def _attempt(self, slos: tuple[str, ...], seen: bytes) -> None:
+        """Compile; where it cannot be done now, what Prometheus has stays, and a later look tries again."""
+        try:
+            self._compile(slos, seen)
+        except (StackError, OSError, subprocess.SubprocessError) as error:
+            self._pause, self._next_pause = self._next_pause, min(2 * self._next_pause + 1, _LONGEST_PAUSE)
+            if str(error) != self._failure:
+                self._say(f"the rules stay as they were, and are tried again: {error}")
+            self._failure = str(error)
+
+    def _compile(self, slos: tuple[str, ...], seen: bytes) -> None:
         with locked(self._data, "another command works on this stack", self._say):
             now = self._recorded()
             if now is None or now.slos != slos:  # by the command that was waited for
                 return
             try:
                 check_promises(slos)
-            except StackError as error:  # what was promised before holds
+            except PromiseError as error:  # what was promised before holds
                 self._refused = seen
                 self._say(str(error))
                 return
             file = rules_file(self._data)
             before = file.read_bytes() if file.exists() else b""
-            for note in compile_rules(self._data, slos):
-                self._say(note)
+            notes = replace_rules(self._data, slos)
             self._is_told = self._is_told and file.read_bytes() == before
-        self._compiled, self._refused = seen, ""
+        self._compiled, self._refused, self._failure = seen, b"", ""
+        for note in notes:
+            self._say(note)
 
     def _tell(self, address: str) -> None:
         complaint = "\n".join(read_anew(address))
@@ -89,18 +105,6 @@ class Follower:
             self._say(complaint or "Prometheus has the rules of the documents as they are now")
         self._complaint = complaint
 
-
-def _digest(slos: tuple[str, ...]) -> str:
-    """Return a digest of what documents hold; of folders, of all that is in them."""
-    digest = hashlib.sha256()
-    for place in map(Path, slos):
-        for file in [place] if place.is_file() else sorted(place.rglob("*")):
-            digest.update(f"{file}\0".encode() + _content(file) + b"\0")
-    return digest.hexdigest()
-
-
-def _content(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError:  # a folder, or gone by now
-        return b""
+    def _say(self, line: str) -> None:
+        with suppress(OSError):  # the log is on a disk that may be full
+            self._out(line)

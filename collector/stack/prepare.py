@@ -31,6 +31,10 @@ _OPTIONAL = {"node": "node_exporter", "postgresql": "postgresql_exporter", "redi
 _RULES_SECONDS = 120
 
 
+class PromiseError(StackError):
+    """An SLO document is wrong."""
+
+
 def prepare(data: Path, ports: Ports, planned: Sequence[Service], slos: Sequence[str]) -> list[str]:
     """Write everything; what holds data already is left as it is.
 
@@ -57,14 +61,16 @@ def check_promises(slos: Sequence[str]) -> None:
     """Refuse SLO documents that are wrong before anything is started or changed for them.
 
     Raises:
-        StackError: One is wrong; the message is that of ``sloburn validate``.
+        PromiseError: One is wrong; the message is that of ``sloburn validate``.
+        StackError: It was ended by a signal before it could tell, as where there is no memory.
     """
     command = [sys.executable, "-m", "sloburn.cli", "validate", *slos]
     done = subprocess.run(
         command, capture_output=True, text=True, timeout=_RULES_SECONDS, env=process_environment(), check=False
     )
     if done.returncode:
-        raise StackError(f"nothing was started or changed: {done.stderr.strip() or f'exit status {done.returncode}'}")
+        kind = StackError if done.returncode < 0 else PromiseError
+        raise kind(f"nothing was started or changed: {done.stderr.strip() or f'exit status {done.returncode}'}")
 
 
 def write_targets(data: Path, ports: Ports, names: set[str], scraped: Collection[str] = ("telemetry",)) -> None:
@@ -83,23 +89,41 @@ def rules_file(data: Path) -> Path:
 
 
 def compile_rules(data: Path, slos: Sequence[str]) -> list[str]:
+    """Write the rules of the SLO documents for Prometheus; none where they cannot be compiled.
+
+    Returns:
+        Why SLOs have none; sloburn itself watches every one.
+    """
+    try:
+        return replace_rules(data, slos)
+    except StackError as error:
+        rules_file(data).write_text("groups: []\n")  # rather none than those of other promises
+        return str(error).splitlines()
+
+
+def replace_rules(data: Path, slos: Sequence[str]) -> list[str]:
     """Write the rules of the SLO documents for Prometheus: of each SLO whose events the Collector's metrics count.
 
     Returns:
-        Why others have none; sloburn itself watches every one.
+        Why others have none.
+
+    Raises:
+        StackError: They cannot be compiled, and are left as they were.
     """
     target = rules_file(data)
     target.parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "sloburn.cli", "rules", *slos, "-o", str(target), "--partial"]
+    part = target.with_name(f"{target.name}.part")  # which Prometheus does not read
+    command = [sys.executable, "-m", "sloburn.cli", "rules", *slos, "-o", str(part), "--partial"]
     command += ["--collector", str(ROOT / "otel-collector.yaml")]
     done = subprocess.run(
         command, capture_output=True, text=True, timeout=_RULES_SECONDS, env=process_environment(), check=False
     )
     said = done.stderr.strip().splitlines()
-    if done.returncode == 0:
-        return [f"rules for Prometheus: {line}" for line in said]
-    target.write_text("groups: []\n")  # rather none than those of other promises
-    return [f"no rules were compiled for Prometheus: {line}" for line in said or [f"exit status {done.returncode}"]]
+    if done.returncode:
+        reasons = said or [f"exit status {done.returncode}"]
+        raise StackError("\n".join(f"no rules were compiled for Prometheus: {line}" for line in reasons))
+    part.replace(target)
+    return [f"rules for Prometheus: {line}" for line in said]
 
 
 def compile_sampling(data: Path, slos: Sequence[str]) -> list[str]:

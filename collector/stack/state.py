@@ -16,7 +16,7 @@ from collector.stack.ports import Ports
 from collector.stack.processes import Identity
 
 _FILE = "state.json"
-_NAMED = re.compile(r"\$\{env:(\w+)")  # as the Collector's configurations name variables
+_NAMED = re.compile(r"\$\{(?:env:)?(\w+)")  # as the Collector's configurations name variables
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

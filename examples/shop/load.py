@@ -20,6 +20,7 @@ import httpx
 
 from examples.shop.requests_log import NO_ANSWER, Request
 from sloburn.clock import SystemClock, monotonic
+from sloburn.duration import SECOND
 
 IN_FLIGHT_LIMIT = 50
 REPORT_EVERY_SECONDS = 5.0
@@ -93,6 +94,7 @@ class Load:
         return f"{self._ended} requests, {self._failed} failed"
 
     async def _send(self, call: Call) -> None:
+        asked = monotonic()
         try:
             response = await self._client.request(call.method, call.path, json=call.body)
             status = response.status_code
@@ -100,7 +102,8 @@ class Load:
             status = NO_ANSWER
         finally:
             self._in_flight.release()
-        request = Request(end_unix_nano=self._clock.now_unix_nano(), route=call.route, status=status)
+        end, taken_ns = self._clock.now_unix_nano(), round((monotonic() - asked) * SECOND)
+        request = Request(end_unix_nano=end, route=call.route, status=status, taken_ns=taken_ns)
         self._ended += 1
         self._failed += request.failed
         self._log.write(request.to_line())

@@ -18,11 +18,13 @@ class Request:
         end_unix_nano: When its answer was read, or given up.
         route: What the service calls it, for instance ``/products/{product_id}``.
         status: HTTP status code; `NO_ANSWER` if none came.
+        taken_ns: How long the customer waited, nanoseconds.
     """
 
     end_unix_nano: int
     route: str
     status: int
+    taken_ns: int
 
     @property
     def failed(self) -> bool:

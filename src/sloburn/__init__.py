@@ -66,7 +66,7 @@ def __getattr__(name: str) -> object:
         return getattr(import_module(_HOMES[name]), name)
     from sloburn.sdk.collection import without_collection
 
-    with without_collection():
+    with without_collection(_HOMES[name]):
         from sloburn.sdk.environment import without_misspelt
 
         # OpenTelemetry raises over some variables while it is imported.

@@ -155,15 +155,18 @@ def test_apt_is_not_waited_for_for_ever(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_apt_that_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where apt fails, its complaint is passed on and it is asked again; in the end a person is told."""
-    stand_in(tmp_path, "apt-get", "echo 'E: Could not get lock' >&2; exit 100", monkeypatch)
+    stand_in(
+        tmp_path, "apt-get", "printf 'E: Could not get lock\\nE: Is another using it?\\n' >&2; exit 100", monkeypatch
+    )
     monkeypatch.setattr(debian, "DEBIAN_PROGRAMS", (DEBIAN_PROGRAMS[0],))
     monkeypatch.setattr(debian, "find", lambda _program: None)
     monkeypatch.setattr("os.geteuid", lambda: 0)
     said: list[str] = []
     (advice,) = debian.fetch_missing(said.append)
 
-    assert advice.endswith("(as root): E: Could not get lock")
-    assert said.count("fetching from Debian failed, trying again in 0 s: E: Could not get lock") == 2
+    complaint = "E: Could not get lock / E: Is another using it?"
+    assert advice.endswith(f"(as root): {complaint}")
+    assert said.count(f"fetching from Debian failed, trying again in 0 s: {complaint}") == 2
     assert calls(tmp_path) == 6  # three times update and download
 
 

@@ -33,6 +33,15 @@ def test_what_an_option_names_is_passed_on() -> None:
     assert seen_by("otelcol") == {"CA_FILE"}
 
 
+@pytest.mark.parametrize("written", ["${env:SLOBURN_TOKEN_FILE}", "${SLOBURN_TOKEN_FILE}", "${SLOBURN_TOKEN_FILE:-x}"])
+def test_every_spelling_of_a_variable_counts(tmp_path: Path, written: str) -> None:
+    """The Collector expands variables with and without ``env:``."""
+    option = tmp_path / "option.yaml"
+    option.write_text(f"extensions: {{bearertokenauth: {{filename: {written}}}}}")
+
+    assert seen_by("otelcol", option) == {"SLOBURN_TOKEN_FILE", "CA_FILE"}
+
+
 def test_settings_of_services_are_kept_from_servers() -> None:
     """The processor, which is a service itself, has the settings of the stack, and of nobody else."""
     assert seen_by("sloburn", SECURE_EXITS) == {"CA_FILE"}

@@ -22,9 +22,7 @@ from examples.shop.demo.ports import HOST, Ports, choose_ports, explain
 from examples.shop.demo.processes import ChildDied, Crew
 from examples.shop.demo.stage import ROOT, SLOS, inherited
 from examples.shop.demo.terminal import COLUMNS, Step, Terminal, wants_color
-from examples.shop.demo.waits import USUAL_NS, Waits, waited_ns
 
-from sloburn.duration import SECOND
 from sloburn.spec.files import load_slos
 from tests.ports import free_ports
 from tests.scenarios.test_shop import wait_for
@@ -167,33 +165,6 @@ def test_signal_ends_the_next_wait() -> None:
             signal.signal(number, handler)
 
 
-SPINNING = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\nwhile True: pass"
-
-
-@pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="the system does not say who waits for a core")
-def test_waiting_for_a_core_is_seen(tmp_path: Path) -> None:
-    """Of two processes that want one core each waits for the other, and that is counted."""
-    crew = Crew(tmp_path, os.environ)
-    pids = [crew.start(f"spinning-{number}", [sys.executable, "-c", SPINNING]).process.pid for number in range(2)]
-    try:
-        wait_for(lambda: True if waited_ns(pids) > SECOND // 5 else None, "they wait for each other")
-    finally:
-        crew.stop()
-
-    assert waited_ns(pids) == 0
-
-
-def test_waiting_is_that_of_a_time() -> None:
-    """What counts lies between the last look before the begin and the first after the end."""
-    now, total = 0, 0
-    waits = Waits(lambda: total, lambda: now)
-    for now, total in ((10, 100), (20, 130), (30, 170), (40 + USUAL_NS, 500)):  # noqa: B007 (the doubles return them)
-        waits.look()
-
-    assert waits.between(25, 28) == 170 - 130
-    assert waits.between(5, 45) == 500 - 100 + 10  # the last look came late
-
-
 def test_clock_is_explained() -> None:
     """The viewer is told what an hour and the period are here, and that production is not scaled."""
     promise = load_slos([SLOS])[0]
@@ -293,7 +264,7 @@ def test_full_pass(perform: Callable[..., Performance], tmp_path: Path) -> None:
     text, figures = demo.text, json.loads((tmp_path / "figures.json").read_text())
     assert status == 0, text
     assert [step["seen"] for step in figures["steps"]] == [True] * 8
-    assert figures["seconds_added"] <= 2.0 + figures["seconds_withheld"]
+    assert 0 <= figures["seconds_withheld"] <= max(0, figures["seconds_added"])
     assert figures["seconds_to_page"] == pytest.approx(figures["seconds_minimum"] + figures["seconds_added"])
     assert figures["exception"].endswith("PaymentGatewayTimeout")
     assert all(entry["true"] == entry["counted"] > 0 for entry in figures["books"])

@@ -69,9 +69,10 @@ class SeenPoint:
 
 @dataclass(slots=True)
 class Arrivals:
-    """Everything that arrived."""
+    """Everything that arrived; of the last request with spans also how many were in it."""
 
     spans: list[SeenSpan] = field(default_factory=list)
+    last_spans: int = 0
     logs: list[SeenLog] = field(default_factory=list)
     points: dict[tuple[str, str, str], SeenPoint] = field(default_factory=dict)
     headers: list[dict[str, str]] = field(default_factory=list)
@@ -222,6 +223,7 @@ def _decode(path: str, body: bytes, seen: Arrivals) -> None:
 
 
 def _decode_spans(request: ExportTraceServiceRequest, seen: Arrivals) -> None:
+    before = len(seen.spans)
     for part in request.resource_spans:
         resource = _attributes(part.resource.attributes)
         for scope in part.scope_spans:
@@ -240,6 +242,7 @@ def _decode_spans(request: ExportTraceServiceRequest, seen: Arrivals) -> None:
                 )
                 for span in scope.spans
             ]
+    seen.last_spans = len(seen.spans) - before
 
 
 def _decode_logs(request: ExportLogsServiceRequest, seen: Arrivals) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,10 +10,11 @@ import pytest
 
 from sloburn.sdk.audit_chain import verify
 from tests.sdk.collector import Arrivals, Collector, SeenSpan
-from tests.sdk.processes import started, stop, succeed, wait_until
+from tests.sdk.processes import PATIENCE_SECONDS, started, stop, succeed, wait_until
 
 _PRODUCER, _CONSUMER, _ERROR = 4, 5, 2
 _RUNS = 8
+_QUIET = ("--without-gossip", "--without-mingle", "--without-heartbeat")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +32,7 @@ class Worked:
 
 @pytest.fixture(scope="module")
 def worked(tmp_path_factory: pytest.TempPathFactory) -> Worked:
-    """Publish tasks from one process, run them in a worker with two children, and shut it down warmly."""
+    """Publish tasks from one process, run them all in a worker with two children, and shut it down warmly."""
     folder = tmp_path_factory.mktemp("broker")
     with Collector() as collector:
         variables = {
@@ -40,8 +42,7 @@ def worked(tmp_path_factory: pytest.TempPathFactory) -> Worked:
             "SLOBURN_AUDIT_FILE": str(folder / "audit.jsonl"),
         }
         _publish(variables)
-        quiet = ("--without-gossip", "--without-mingle", "--without-heartbeat")
-        command = ("-m", "celery", "-A", "work", "worker", "-c", "2", "-P", "prefork", "-l", "info", *quiet)
+        command = ("-m", "celery", "-A", "work", "worker", "-c", "2", "-P", "prefork", "-l", "info", *_QUIET)
         with started(*command, extra=variables) as process:
             wait_until(lambda: _ended(folder) == _RUNS + 3, process)
             done = stop(process)
@@ -83,6 +84,31 @@ def test_nothing_is_lost_at_a_warm_shutdown(worked: Worked) -> None:
     """Every task's span and log arrives although the children end an hour before the next export."""
     assert len(worked.spans("process add")) == _RUNS
     assert len([record for record in worked.arrivals.logs if record.body == "adding"]) == _RUNS
+
+
+@pytest.mark.parametrize("pool", ["prefork", "threads"])
+def test_task_at_work_at_sigterm(tmp_path: Path, pool: str) -> None:
+    """A task that is at work when the worker is told to end runs to its end, and its span and log still leave."""
+    with Collector() as collector:
+        extra = {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint,
+            "SLOBURN_EXPORT_INTERVAL": "3600",
+            "WORK_FOLDER": str(tmp_path),
+        }
+        succeed("import work; work.hold.delay(); work.telemetry.shutdown()", extra=extra)
+        command = ("-m", "celery", "-A", "work", "worker", "-c", "1", "-P", pool, "-l", "info", *_QUIET)
+        with started(*command, extra=extra) as process:
+            assert process.stdout is not None
+            lines = process.stdout
+            wait_until(lambda: '"holding"' in lines.readline(), process)
+            process.send_signal(signal.SIGTERM)
+            wait_until(lambda: "Warm shutdown" in lines.readline(), process)
+            (tmp_path / "enough").touch()
+            output, _ = process.communicate(timeout=PATIENCE_SECONDS)
+        span = collector.span("process hold")
+    assert (process.returncode, span.status, span.attributes["celery.task.outcome"]) == (0, 0, "success"), output
+    assert "holding" in [record.body for record in collector.arrivals.logs]
+    assert collector.total("celery.tasks") == 1
 
 
 def test_counts_are_exact_over_processes(worked: Worked) -> None:

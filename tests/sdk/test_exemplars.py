@@ -23,7 +23,7 @@ from opentelemetry.sdk.metrics.export import (
     Sum,
 )
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, TracerProvider
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from sloburn.sdk.exemplars import (
@@ -41,6 +41,7 @@ from sloburn.sdk.exporters.span_encoding import spans_to_bytes
 from sloburn.sdk.prometheus.merge import merge
 from sloburn.sdk.prometheus.series import Exemplar, Instrument
 from sloburn.sdk.prometheus.store import Store
+from sloburn.sdk.providers import SpanQueue
 from tests.sdk.collector import Collector
 from tests.sdk.metric_processes import Measured
 from tests.sdk.processes import succeed
@@ -50,15 +51,12 @@ _SECOND = 10**9
 _COUNTER = Instrument(name="work", kind="counter")
 
 
-class Ended(SpanProcessor):
-    """Keeps the spans that have ended."""
+class Ended:
+    """Keeps the spans that would be exported."""
 
     def __init__(self) -> None:
         self.spans: list[ReadableSpan] = []
-
-    def on_end(self, span: ReadableSpan) -> None:
-        """Keep a span."""
-        self.spans.append(span)
+        self.processor = SpanQueue(self.spans.append)
 
     def marked(self) -> list[int]:
         """Return the traces of the marked spans."""
@@ -78,8 +76,159 @@ def ended() -> Iterator[Ended]:
 def tracer(ended: Ended) -> trace.Tracer:
     """Makes spans."""
     provider = TracerProvider(shutdown_on_exit=False)
-    provider.add_span_processor(ended)
+    provider.add_span_processor(ended.processor)
     return provider.get_tracer("test")
+
+
+def test_a_mark_costs_a_span_nothing(ended: Ended) -> None:
+    """The exported span has the mark and all that it had: a full span loses no attribute, and its losses stay known."""
+    provider = TracerProvider(span_limits=SpanLimits(max_attributes=2, max_events=1), shutdown_on_exit=False)
+    provider.add_span_processor(ended.processor)
+    with provider.get_tracer("test").start_as_current_span("work") as span:
+        span.set_attributes({"a": 1, "b": 2, "c": 3})
+        span.add_event("first")
+        span.add_event("second")
+        assert renew(None, 1.0, _START, None) is not None
+    (sent,) = ended.spans
+    assert sent.attributes == {"b": 2, "c": 3, MARK_ATTRIBUTE: True}
+    assert (sent.dropped_attributes, sent.dropped_events, sent.dropped_links) == (1, 1, 0)
+
+
+def test_spans_that_never_end_are_forgotten(tracer: trace.Tracer) -> None:
+    """What is remembered of marks is bounded, however many marked spans nobody ends."""
+    for number in range(2000):
+        span = tracer.start_span("endless")
+        MARKS.mark(span, span.get_span_context().trace_id, _START + number * _SECOND)
+    taken = [MARKS.take(trace.SpanContext(1, 1, is_remote=False)), MARKS.take(span.get_span_context())]
+    assert taken == [False, True]
+    assert max(len(known) for known in vars(MARKS).values() if isinstance(known, dict)) < 1100
+
+
+def test_flags_that_are_a_plain_number_harm_nobody() -> None:
+    """A span context with flags of another maker is an exemplar like any other."""
+    context = trace.SpanContext(1, 2, is_remote=True, trace_flags=1)  # type: ignore[arg-type]
+    store, measured = Store(now=lambda: _START), Measured(_COUNTER)
+    with trace.use_span(trace.NonRecordingSpan(context)):
+        assert renew(None, 1.0, _START, None) == (1.0, _START, context, False)
+        store.keep_exemplar(measured, store.add(measured, 1, None), 0, 1.0, None)
+    assert store.own_series()[0].exemplars[0].trace_id == f"{1:032x}"
+
+
+def test_old_exemplars_are_not_shown(tracer: trace.Tracer) -> None:
+    """/metrics leaves out an exemplar after five minutes, as OTLP does; one from before the clock was set back goes."""
+    now = _START
+    store, measured = Store(now=lambda: now), Measured(_COUNTER)
+
+    def count(value: float) -> None:
+        with tracer.start_as_current_span("work"):
+            store.keep_exemplar(measured, store.add(measured, 1, None), 0, value, None)
+
+    def values() -> list[float]:
+        return [one.value for one in store.collect()[0][0].exemplars.values()]
+
+    count(1.0)
+    shown = []
+    for later in (0, SHOWN_NANOSECONDS - _SECOND, SHOWN_NANOSECONDS):
+        now = _START + later
+        shown.append(values())
+    assert shown == [[1.0], [1.0], []]
+    count(2.0)
+    now -= SHOWN_NANOSECONDS
+    count(3.0)
+    assert values() == [3.0]
+
+
+_COUNTS_IN_TEXT = """
+import faulthandler, sys
+from sloburn import count, init_telemetry
+faulthandler.dump_traceback_later(40, exit=True)
+telemetry = init_telemetry(service_name="shop", endpoint=sys.argv[1], export_interval=3600, libraries=False)
+class Thing:
+    def __str__(self):
+        count("things.shown")
+        return "thing"
+with telemetry.tracer.start_as_current_span("request") as span:
+    span.set_attribute("thing", Thing())
+assert telemetry.flush(30)
+"""
+
+
+def test_who_counts_while_a_span_is_written_waits_for_nobody() -> None:
+    """A count within an attribute's own text, where the span is locked, comes back, and the span is marked."""
+    with Collector() as collector:
+        succeed(_COUNTS_IN_TEXT, collector.endpoint)
+        (span,) = collector.arrivals.spans
+    assert (span.is_marked, collector.total("things.shown")) == (True, 1)
+
+
+def test_spans_of_the_hosts_own_provider_are_marked_where_we_export_them() -> None:
+    """A provider that the host has set has its spans marked on our way out, and as they were on its own."""
+    code = """
+import sys
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from sloburn import count, init_telemetry
+provider, theirs = TracerProvider(shutdown_on_exit=False), InMemorySpanExporter()
+provider.add_span_processor(SimpleSpanProcessor(theirs))
+trace.set_tracer_provider(provider)
+telemetry = init_telemetry(endpoint=sys.argv[1], export_interval=3600, libraries=False)
+with trace.get_tracer("host").start_as_current_span("work"):
+    count("work.done")
+assert [dict(span.attributes) for span in theirs.get_finished_spans()] == [{}]
+assert telemetry.flush(30)
+"""
+    with Collector() as collector:
+        succeed(code, collector.endpoint)
+        (span,) = collector.arrivals.spans
+    assert (span.name, span.is_marked) == ("work", True)
+
+
+_FORKS = """
+import os, sys
+from sloburn import count, init_telemetry
+telemetry = init_telemetry(service_name="shop", endpoint=sys.argv[1], export_interval=3600, libraries=False)
+with telemetry.tracer.start_as_current_span("before"):
+    if not os.fork():
+        count("work.done")
+        with telemetry.tracer.start_as_current_span("after"):
+            count("work.done")
+        assert telemetry.flush(30)
+        os._exit(0)
+    assert os.wait()[1] == 0
+    count("work.done")
+assert telemetry.flush(30)
+"""
+
+
+def test_a_forked_child_marks_its_own_spans() -> None:
+    """A child marks no span that its parent has begun, because the parent is the one that sends it."""
+    with Collector() as collector:
+        succeed(_FORKS, collector.endpoint)
+        spans = collector.arrivals.spans
+    assert {span.name: span.is_marked for span in spans} == {"before": True, "after": True}
+
+
+@pytest.mark.parametrize("is_mounted", [False, True])
+def test_nothing_is_marked_for_exemplars_that_go_nowhere(is_mounted: bool) -> None:
+    """Without metrics by OTLP and without /metrics no exemplar leads anywhere, so no trace is kept for one."""
+    code = """
+import sys
+from sloburn import count, init_telemetry
+telemetry = init_telemetry(endpoint=sys.argv[1], export_interval=3600, libraries=False, metrics=False)
+if sys.argv[2] == "True":
+    from fastapi import FastAPI
+    from sloburn import mount_metrics
+    mount_metrics(FastAPI())
+with telemetry.tracer.start_as_current_span("work"):
+    count("work.done")
+assert telemetry.flush(30)
+"""
+    with Collector() as collector:
+        succeed(code, collector.endpoint, str(is_mounted))
+        (span,) = collector.arrivals.spans
+    assert span.is_marked is is_mounted
 
 
 def test_at_most_one_trace_is_marked_in_a_second(ended: Ended, tracer: trace.Tracer) -> None:
@@ -206,14 +355,21 @@ telemetry = init_telemetry(service_name="shop", endpoint=sys.argv[1], export_int
 warnings.simplefilter("ignore")
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from opentelemetry.context import Context, attach, detach
 app = FastAPI()
 mount_metrics(app)
 @app.get("/work")
 def work():
     count("work.done")
+async def plain(scope, receive, send):
+    token = attach(Context())
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b""})
+    detach(token)
+app.mount("/plain", plain)
 client = TestClient(app)
 for _ in range(20):
-    assert client.get("/work").status_code == 200
+    assert client.get(sys.argv[2]).status_code == 200
 # Of what was measured in one export the next one shows the exemplar still.
 assert telemetry.flush(30) and telemetry.flush(30)
 openmetrics = {"accept": "application/openmetrics-text; version=1.0.0"}
@@ -222,22 +378,25 @@ print(client.get("/metrics", headers=openmetrics).text)
 _MEASURED = ("http.server.request.duration", "work.done")
 
 
-def test_exemplars_of_a_service_lead_to_marked_traces() -> None:
-    """What a request measures, by OTLP and at /metrics, leads to a span that the Collector is told to keep."""
+@pytest.mark.parametrize(("path", "measured"), [("/work", _MEASURED), ("/plain/", _MEASURED[:1])])
+def test_exemplars_of_a_service_lead_to_marked_traces(path: str, measured: tuple[str, ...]) -> None:
+    """What a request measures, by OTLP and at /metrics, leads to a span that the Collector is told to keep.
+
+    So does the request's own duration alone, whatever is current while the answer is sent.
+    """
     with Collector() as collector:
-        done = succeed(_SERVICE, collector.endpoint)
+        done = succeed(_SERVICE, collector.endpoint, path)
         seen = collector.arrivals
     marked = {span.trace_id for span in seen.spans if span.is_marked}
     exemplars = {point.name: set(point.exemplars) for point in seen.points.values() if point.name in _MEASURED}
-    assert set(exemplars) == set(_MEASURED)
+    assert set(exemplars) == set(measured)
     for traces in exemplars.values():
         assert traces & marked
     # A request that takes its time falls into another bucket, in a second that may have its trace already.
     assert len(marked) < 20
     lines = [line for line in done.stdout.splitlines() if " # {trace_id=" in line]
-    (counted,) = [line for line in lines if line.startswith("work_done_total")]
-    assert any(f'trace_id="{trace}"' in counted for trace in marked)
-    assert any(f'trace_id="{trace}"' in line for line in lines if "duration_seconds_bucket" in line for trace in marked)
+    for name in ("work_done_total", "http_server_request_duration_seconds_bucket")[-len(measured) :]:
+        assert any(f'trace_id="{trace}"' in line for line in lines if line.startswith(name) for trace in marked)
 
 
 def test_no_mark_is_seen_in_the_test_kit() -> None:

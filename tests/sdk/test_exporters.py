@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import subprocess
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from concurrent import futures
 
@@ -288,6 +289,28 @@ def test_stop_does_not_wait_for_a_request_that_hangs() -> None:
     worker.join(PATIENCE_SECONDS)
 
 
+_ENDS = """
+import sys, time
+from sloburn import init_telemetry
+telemetry = init_telemetry(endpoint=sys.argv[1], export_interval=3600, timeout=50)
+with telemetry.tracer.start_as_current_span("work"):
+    pass
+print(f"end {time.monotonic()} of {telemetry.config.shutdown_timeout_seconds}")
+"""
+
+
+def test_exit_with_the_usual_patience() -> None:
+    """Unless told otherwise a process ends some two seconds after its own end, whatever hangs."""
+    with Collector(is_hanging=True) as collector:
+        done = succeed(_ENDS, collector.endpoint, extra={"SLOBURN_SHUTDOWN_TIMEOUT": ""})
+        now = time.monotonic()
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("end ")]
+    _, end, _, most = line.split()
+    assert float(most) == 2.2
+    # The machine may stand still for some of it; who waits for the answer waits for fifty seconds.
+    assert 2.1 < now - float(end) < 15
+
+
 def test_forked_child_begins_anew() -> None:
     """After a fork nothing waits and nothing is counted, and the worker runs again."""
     source, sender = make_queue(), ScriptedSender()
@@ -295,8 +318,13 @@ def test_forked_child_begins_anew() -> None:
     worker = make_worker(source, sender)
     assert worker.request_flush().wait(PATIENCE_SECONDS)
     stop(worker)
+    # A thread that is over, so that it does nothing any more, with an item that it could not send, as in a child.
+    sender = ScriptedSender()
     worker = make_worker(source, sender, interval=3600)
     source.add(2)
+    worker.request_stop(0.0)
+    wait_until(lambda: sender.is_closed)
+    assert worker.waiting() == 1
     worker.after_fork()
     assert (worker.waiting(), worker.status().sent) == (0, 0)
     source.add(3)

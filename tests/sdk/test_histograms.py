@@ -7,7 +7,7 @@ import math
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
@@ -157,10 +157,18 @@ def test_attributes_are_bounded() -> None:
     assert (len(found), overflow[0].count) == (_MOST_POINTS + 1, 50)
 
 
+@pytest.fixture
+def _unmarked() -> Iterator[None]:
+    """A process that has marked no trace, before and after."""
+    MARKS.forget()
+    yield
+    MARKS.forget()
+
+
+@pytest.mark.usefixtures("_unmarked")
 @pytest.mark.parametrize(("exemplars", "expected"), [("trace_based", 2), ("always_on", 3), ("always_off", 0)])
 def test_exemplars_lead_to_traces(exemplars: ExemplarFilter, expected: int) -> None:
     """Each bucket keeps a value with the ids of its span, the one of a marked trace first, however often it is read."""
-    MARKS.forget()
     twins = Twins(exemplars)
     ours, _ = twins.histogram([1, 2])
     ours.record(0.5)
@@ -184,6 +192,19 @@ def test_old_exemplars_are_not_sent_for_ever() -> None:
     now = time.time_ns()
     sent = [len(histogram.collect(now + minutes * 60_000_000_000)[0].exemplars) for minutes in (0, 4, 6)]
     assert sent == [1, 1, 0]
+
+
+def test_a_span_that_raises_costs_its_exemplar_only() -> None:
+    """A value is counted, and the host goes on, whatever the current span does when it is asked who it is."""
+
+    class Broken(trace.NonRecordingSpan):
+        def get_span_context(self) -> trace.SpanContext:
+            raise RuntimeError("broken")
+
+    twins = Twins()
+    ours, _ = twins.histogram()
+    ours.record(1, context=trace.set_span_in_context(Broken(trace.INVALID_SPAN_CONTEXT)))
+    assert [(point.count, point.exemplars) for point in points(twins.ours())] == [(1, [])]
 
 
 def test_spans_out_of_the_sample_are_no_exemplars() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sloburn.duration import HOUR, MINUTE, SECOND
-from sloburn.sli.account import MAX_WAITING, OVERDUE_NS
+from sloburn.sli.account import ENDED_NS, MAX_WAITING
 from sloburn.slo.budget import Count
 from tests.sli.harness import NOW, Bench
 from tests.sli.test_pairs import BAD_TOTAL, GOOD_TOTAL, Life, delta_of, looks, of_sender, point, together
@@ -30,24 +30,24 @@ def test_an_instance_that_ends_loses_no_failure(last: str) -> None:
     bench.metrics(delta_of(1, "started", 10, 0))
     assert bench.status().lifetime == Count(good=10)
     bench.metrics(delta_of(1, "failed", 7, 10))
-    looks(bench, OVERDUE_NS + MINUTE)
+    looks(bench, ENDED_NS + MINUTE)
     bench.engine.forget_streams(bench.now)
-    for at in range(200, 380, 10):
+    for at in range(1000, 1180, 10):
         parts = [delta_of(LAST, "started", 5, at), *([delta_of(LAST, "failed", 0, at)] if last == "both" else [])]
         bench.metrics(*parts)
     assert bench.status().lifetime == Count(good=10 + 90 - 7, bad=7)
 
 
 def test_totals_may_be_told_by_another_than_most_failures() -> None:
-    """A sender that tells more failures than totals, for it counts them for others, is made up for by theirs."""
+    """A sender that told more failures than totals, for it counted them for others, is made up for by theirs."""
     bench = Bench(BAD_TOTAL)
     for number in range(1, 11):
         at = 20 * number
         both(bench, 1, started=number, failed=5 * number, at=at)
         bench.metrics(of_sender(metric_request("started", [point(20 * number, at + 1)]), 2))
     assert bench.status().lifetime.total == 210
-    looks(bench, OVERDUE_NS)
-    bench.metrics(of_sender(metric_request("started", [point(300, 400)]), 2))
+    looks(bench, ENDED_NS + MINUTE)
+    bench.metrics(of_sender(metric_request("started", [point(300, 1000)]), 2))
     assert bench.status().lifetime == Count(good=310 - 50, bad=50)
 
 
@@ -55,20 +55,25 @@ def test_what_nobody_has_totals_for_is_not_forgotten_with_old_streams() -> None:
     """What is left over waits for whoever has totals, for as long as the last point of a stream is remembered."""
     bench = Bench(BAD_TOTAL)
     both(bench, 1, started=2, failed=5, at=0)
-    looks(bench, OVERDUE_NS + MINUTE)
+    looks(bench, ENDED_NS + MINUTE)
     bench.engine.forget_streams(bench.now + 23 * HOUR)
-    both(bench, 2, started=100, failed=0, at=200)
+    both(bench, 2, started=100, failed=0, at=1000)
     assert bench.status().lifetime == Count(good=97, bad=5)
 
 
-def test_surplus_of_more_senders_than_are_known_is_not_lost() -> None:
-    """Beyond so many senders with failures left over, those of one more go to whoever has totals at once."""
-    bench = Bench(BAD_TOTAL)
-    for sender in range(MAX_WAITING + 3):
+def test_surplus_of_more_senders_than_are_known_stays_with_them() -> None:
+    """Of so many senders that ended what is left over goes to whoever has totals; of one more it waits for its own."""
+    bench, more = Bench(BAD_TOTAL), 3
+    for sender in range(MAX_WAITING + more):
         both(bench, sender, started=1, failed=3, at=0)
-    bench.metrics(of_sender(metric_request("started", [point(9000, 100)]), -1))
-    senders = MAX_WAITING + 3
-    assert bench.status().lifetime == Count(good=9000 - 2 * senders, bad=3 * senders)
+    looks(bench, ENDED_NS + MINUTE)
+    bench.metrics(of_sender(metric_request("started", [point(9000, 900)]), -1))
+    bad = MAX_WAITING * 3 + more
+    assert bench.status().lifetime == Count(good=9000 + MAX_WAITING + more - bad, bad=bad)
+    for sender in range(MAX_WAITING, MAX_WAITING + more):
+        both(bench, sender, started=6, failed=3, at=960)
+    bad += 2 * more
+    assert bench.status().lifetime == Count(good=9000 + MAX_WAITING + 6 * more - bad, bad=bad)
 
 
 @dataclass(frozen=True)
@@ -122,6 +127,9 @@ def test_the_sums_equal_the_oracle(
         tell(step.sender, is_part=step.is_part, events=step.events, again=step.again)
         if step.kill:
             life.kill()
+    for _ in range(ENDED_NS // (20 * SECOND) + 1):
+        at += 20
+        life.look(NOW + at * SECOND)
     life.engine.forget_streams(NOW + at * SECOND)
     for _ in range(12):
         at += 20

@@ -283,7 +283,7 @@ def test_what_waits_outlives_a_kill(tmp_path: Path) -> None:
     written = [life.look(NOW + second * SECOND) for second in range(60, 400, 10)]
     assert written.count(True) <= 2
     life.kill()
-    assert life.count(NOW + 400 * SECOND) == Count(good=12, bad=5)
+    assert life.count(NOW + 400 * SECOND) == Count(good=17)
     life.store.close()
 
 
@@ -344,7 +344,7 @@ def test_an_account_is_bounded() -> None:
     account = Account()
     for number in range(3 * MAX_HELD):
         account.hear(whole=False, at_unix_nano=number * SECOND, slice_unix_nano=number * SECOND, events=2)
-        account.settle(SECOND, waits=True)
+        account.settle(waits=True)
     assert (len(account.held), account.waiting) == (1, 6 * MAX_HELD)
     assert Account.of(account.state()) == account
 

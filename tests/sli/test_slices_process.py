@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable
 from itertools import count
@@ -11,6 +12,9 @@ from typing import Any
 import httpx
 
 from sloburn.duration import SECOND
+from sloburn.server.keeper import Keeper
+from sloburn.slo.budget import Count
+from sloburn.spec import load_slos
 from tests.processor import Processor, get, post, wait_until
 from tests.telemetry import SpanSpec, trace_request
 
@@ -79,6 +83,19 @@ def fires(processor: Processor, name: str) -> Callable[[], bool]:
     return lambda: processor.status(name)["alerts"][0]["state"] == "firing"
 
 
+def verdicts(slos: Path, folder: Path, copy: str) -> dict[int, Count]:
+    """Return what was judged durably of the SLO `fresh`, by slice; reads a copy of a processor's data."""
+    shutil.copytree(folder / "data", folder / copy)
+    keeper = Keeper(folder / copy, load_slos([slos]), time.time_ns(), time_scale=SCALE)
+    ledger = next(one.ledger for key, one in keeper.engine.series.items() if key.slo == "fresh")
+    ring = ledger.rings[0]
+    step_ns = ring.tier.slice_ns
+    begins = range(ledger.first_unix_nano // step_ns * step_ns, ledger.last_unix_nano + 1, step_ns)
+    found = {begin: ring.between(begin, begin + step_ns) for begin in begins}
+    keeper.store.close()
+    return {begin: judged for begin, judged in found.items() if judged.total}
+
+
 def test_a_kill_changes_no_verdict(tmp_path: Path) -> None:
     """Verdicts on slices survive kill -9, silence pages, and what is judged after the start goes on from there."""
     slos = tmp_path / "slos.yaml"
@@ -98,6 +115,8 @@ def test_a_kill_changes_no_verdict(tmp_path: Path) -> None:
         assert before["orders-strict"] == before["orders-loose"] == (sent - 8, 8)
         assert before["minutes"][1] > 0
         processor.kill()
+        judged = verdicts(slos, tmp_path, "killed")
+        assert sum(one.bad for one in judged.values()) >= before["fresh"][1] > 0
         processor.start()
         after = figures(processor, *still, "fresh")
         assert {name: after[name] for name in still} == {name: before[name] for name in still}
@@ -109,3 +128,5 @@ def test_a_kill_changes_no_verdict(tmp_path: Path) -> None:
         good = after["fresh"][0]
         wait_until(lambda: figures(processor, "fresh")["fresh"][0] > good, "an event makes it fresh again")
         assert processor.stop() == 0
+    in_the_end = verdicts(slos, tmp_path, "ended")
+    assert {begin: in_the_end.get(begin) for begin in judged} == judged

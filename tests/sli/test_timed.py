@@ -11,6 +11,7 @@ import pytest
 
 from sloburn.duration import DAY, HOUR, MINUTE, SECOND
 from sloburn.sli import engine
+from sloburn.sli.commit import Commit
 from sloburn.sli.generation import generation
 from sloburn.sli.status import SloState
 from sloburn.slo.alerting import AlertState
@@ -205,7 +206,7 @@ def test_nothing_ages_while_the_processor_is_down(start: Start) -> None:
 
 
 def test_a_kill_after_a_downtime_does_not_forget_it(start: Start) -> None:
-    """What was judged to be nobody's fault stays so: a gap is stored when it is found, not with the next checkpoint."""
+    """What was judged to be nobody's fault stays so: a gap is stored with the verdicts that it led to."""
     life = start(fresh())
     life.checkpoint()
     number = every(life, 30, 5)
@@ -217,6 +218,29 @@ def test_a_kill_after_a_downtime_does_not_forget_it(start: Start) -> None:
     life.wait(20 * SECOND)
     assert life.status("fresh").count.bad == before.bad == 0
     assert life.status("fresh").count.good in (before.good, before.good + 1)
+
+
+@pytest.mark.parametrize("no_events", [NoEvents.BAD, NoEvents.IGNORED])
+def test_a_kill_amid_the_first_look_after_a_downtime(
+    start: Start, monkeypatch: pytest.MonkeyPatch, no_events: NoEvents
+) -> None:
+    """Verdicts and the gap they hang on are durable in one: a kill right after that moves neither."""
+    life = start(fresh(), sliced(no_events=no_events))
+    number = every(life, 30, 5)
+    life.checkpoint()
+    life.sleep(HOUR)
+
+    def killed(_: Commit) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(life.keeper.engine, "apply", killed)
+    with pytest.raises(KeyboardInterrupt):
+        life.look()
+    life.kill()
+    gaps = [gap for one in life.keeper.engine.series.values() for gap in one.progress.gaps]
+    assert [gap.end_unix_nano for gap in gaps] == [life.now] * 2
+    every(life, 30, 2, first=number)
+    assert life.status("fresh").count.bad == life.status("minutes").count.bad == 0
 
 
 def test_what_came_late_of_a_downtime_counts(start: Start) -> None:

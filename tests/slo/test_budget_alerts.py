@@ -87,6 +87,13 @@ def test_a_group_of_which_the_period_knows_nothing_is_gone() -> None:
     assert {alert.state for alert in gone if alert.left is not None} == {AlertState.RESOLVED}
 
 
+def test_groups_that_alert_together_are_a_whole() -> None:
+    """The sum of all groups is no group that is gone: its silence ends nothing."""
+    together = replace(SLO, group_by=("tenant",), alerting=replace(SLO.alerting, together=True))
+    firing = step_budget(START, together, spent(100), 1)
+    assert step_budget(firing, together, Count(), 2) == firing
+
+
 def test_burn_alerts_are_left_alone() -> None:
     """The burn alert of the same severity has a life of its own."""
     alerts = step_budget(START, SLO, spent(100), 1)

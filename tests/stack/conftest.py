@@ -21,7 +21,8 @@ from tests.stack.backends import Backends, wait_for
 from tests.stack.drill import SLOS as DRILL_SLOS
 from tests.stack.drill import outage_seconds
 from tests.stack.guard import guarded_folder, sweep
-from tests.stack.shop import AVAILABILITY, Shop, is_planned
+from tests.stack.optional import require
+from tests.stack.shop import AVAILABILITY, Shop
 from tests.stack.shop import SLOS as SHOP_SLOS
 
 HERE = Path(__file__).parent
@@ -75,13 +76,21 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 
 @pytest.fixture(scope="session")
-def stack() -> Iterator[Stack]:
+def complaints() -> list[str]:
+    """What could not be fetched from Debian, after all attempts, and why."""
+    if os.environ.get("SLOBURN_STACK_REUSE"):
+        return []
+    return fetch_missing(print)
+
+
+@pytest.fixture(scope="session")
+def stack(complaints: list[str]) -> Iterator[Stack]:
     """The whole stack, ready; with $SLOBURN_STACK_REUSE, the one that `make stack-up` started."""
     if os.environ.get("SLOBURN_STACK_REUSE"):
         yield Stack(data_folder(), print)
         return
     build_missing(print)
-    print(*fetch_missing(print), sep="\n")
+    print(*complaints, sep="\n")
     sweep(Path(tempfile.gettempdir()))
     with guarded_folder() as folder:
         found = Stack(folder, print)
@@ -99,10 +108,9 @@ def backends(stack: Stack) -> Iterator[Backends]:
 
 
 @pytest.fixture(scope="session")
-def shop(stack: Stack, backends: Backends) -> Iterator[Shop]:
+def shop(stack: Stack, backends: Backends, complaints: list[str]) -> Iterator[Shop]:
     """The shop, web service and worker, which sends all that it tells to the stack's Collector."""
-    if not is_planned(stack, "postgresql"):
-        pytest.skip("PostgreSQL is left out: it could not be installed, or its user may not enter the stack's folder")
+    require(stack, "postgresql", complaints)
     counted = wait_for(lambda: backends.slo(AVAILABILITY), "sloburn answers")
     with Shop(stack, counted=counted["good"] + counted["bad"]) as found:
         yield found

@@ -27,11 +27,6 @@ ROOT = Path(__file__).parents[2]
 SLOS = ROOT / "examples" / "shop" / "slos.yaml"
 
 
-def is_planned(stack: Stack, name: str) -> bool:
-    """Tell whether a server is one that the stack starts: programs of Debian may be missing."""
-    return any(standing.service.name == name and standing.service.command for standing in stack.standings())
-
-
 class Shop:
     """Web service and worker, started and stopped.
 

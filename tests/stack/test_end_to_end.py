@@ -15,7 +15,8 @@ from collector.stack.lifecycle import Stack
 from collector.stack.services import url
 
 from tests.stack.backends import Backends, Pause, wait_for
-from tests.stack.shop import AVAILABILITY, CUSTOMERS_SPAN, Shop, is_planned
+from tests.stack.optional import require
+from tests.stack.shop import AVAILABILITY, CUSTOMERS_SPAN, Shop
 from tests.telemetry import LogSpec, log_request
 
 JOBS = {"otelcol", "sloburn", "prometheus", "alertmanager", "jaeger", "loki"}
@@ -34,11 +35,10 @@ def test_everything_is_scraped(backends: Backends) -> None:
 
 
 @pytest.mark.parametrize("job", OPTIONAL)
-def test_exporters_are_scraped(stack: Stack, backends: Backends, job: str) -> None:
+def test_exporters_are_scraped(stack: Stack, backends: Backends, complaints: list[str], job: str) -> None:
     """Prometheus has what each exporter says of its server, which may take a scrape more than the exporter itself."""
     name, metric = OPTIONAL[job]
-    if not is_planned(stack, name):
-        pytest.skip(f"{name} is left out: its Debian packages could not be fetched, or its user may not enter")
+    require(stack, name, complaints)
 
     wait_for(lambda: backends.number(metric) and backends.number(f'up{{job="{job}"}}'), f"{metric} is positive")
 

@@ -49,14 +49,9 @@ def page(stage: Stage, figures: Figures) -> str:
     def tell() -> None:
         stage.terminal.say("burning", wording.progress(stage.requests(), stage.view(), slowest), "yellow")
 
-    def look() -> AlertView | None:
-        waits.look()
-        return _fired(stage)
-
-    waits = Waits(_waiting(stage), SystemClock().now_unix_nano)
-    tell()
-    alert = stage.wait_for(look, patience, "the page fired", every_seconds=1, tell=tell)
-    waits.look()
+    with Waits(_waiting(stage), SystemClock().now_unix_nano) as waits:
+        tell()
+        alert = stage.wait_for(lambda: _fired(stage), patience, "the page fired", every_seconds=1, tell=tell)
     figures.seen_unix_nano, figures.fired_unix_nano = SystemClock().now_unix_nano(), alert.fired_unix_nano
     least = stage.wait_for(lambda: earliest_fire(stage.requests(), rule), PATIENCE_SECONDS, "the page was due")
     _measure(figures, least)

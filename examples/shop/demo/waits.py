@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
-from sloburn.duration import MILLISECOND
+from sloburn.duration import MILLISECOND, SECOND
 
 PROCESSES = Path("/proc")
-USUAL_NS = 200 * MILLISECOND  # from one look to the next, where nothing is in the way
+NAP_NS = 100 * MILLISECOND
 
 
 def waited_ns(pids: Sequence[int], processes: Path = PROCESSES) -> int:
@@ -27,29 +31,54 @@ def _waited_ns(thread: Path) -> int:
 
 
 class Waits:
-    """A record of how the waiting grew, for somebody who looks again and again.
+    """A record of how the waiting grew, kept by naps in a thread of its own, whatever everybody else does meanwhile.
 
-    A look that comes late is waiting as well: where the machine or its disk stands still, nobody waits for a core.
+    A nap that ends late is waiting as well: where the whole machine stands still, nobody waits for a core. How long
+    anybody takes to answer is none of it. Many threads may wait at once; more than the time that passed nobody waited.
 
     Args:
         total_ns: Returns all waiting for a core so far, nanoseconds.
         now_unix_nano: Returns the time, nanoseconds since the epoch.
+        sleep: Lets seconds pass.
     """
 
-    def __init__(self, total_ns: Callable[[], int], now_unix_nano: Callable[[], int]) -> None:
+    def __init__(
+        self, total_ns: Callable[[], int], now_unix_nano: Callable[[], int], sleep: Callable[[float], None] = time.sleep
+    ) -> None:
         self._total_ns = total_ns
         self._now = now_unix_nano
-        self._seen: list[tuple[int, int]] = []
-        self._late_ns = 0
+        self._sleep = sleep
+        self._total = total_ns()
+        self._seen = [(now_unix_nano(), 0)]
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
 
-    def look(self) -> None:
-        """Note how much it is now."""
-        now = self._now()
-        self._late_ns += max(0, now - self._seen[-1][0] - USUAL_NS) if self._seen else 0
-        self._seen.append((now, self._total_ns() + self._late_ns))
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._ended.is_set():
+            self.nap()
+
+    def nap(self) -> None:
+        """Sleep for a moment, and note how late it ended and who waited meanwhile."""
+        asleep = self._now()
+        self._sleep(NAP_NS / SECOND)
+        awake, total = self._now(), self._total_ns()
+        waited = max(0, awake - asleep - NAP_NS) + max(0, total - self._total)
+        before, so_far = self._seen[-1]
+        self._seen.append((awake, so_far + min(awake - before, waited)))
+        self._total = total
 
     def between(self, begin_unix_nano: int, end_unix_nano: int) -> int:
-        """Return the waiting from the last look before the begin to the first after the end, nanoseconds."""
-        before = [total for at, total in self._seen if at <= begin_unix_nano] or [self._seen[0][1]]
-        after = [total for at, total in self._seen if at >= end_unix_nano] or [self._seen[-1][1]]
-        return max(0, after[0] - before[-1])
+        """Return the waiting in the naps that touch the time, at most as long as that is, nanoseconds."""
+        before = [waited for at, waited in self._seen if at <= begin_unix_nano] or [0]
+        after = [waited for at, waited in self._seen if at >= end_unix_nano] or [self._seen[-1][1]]
+        return max(0, min(after[0] - before[-1], end_unix_nano - begin_unix_nano))

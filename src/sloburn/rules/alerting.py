@@ -117,7 +117,9 @@ def _spent(recorder: Recorder, left: Fraction, how: str) -> str:
 
 def _anew(recorder: Recorder) -> str:
     """Return where nothing happened in a period that began anew, a calendar one, or to a group, which is gone then."""
-    return f" or {recorder.total(PERIOD)} == 0" if recorder.slo.period.unit or recorder.slo.group_by else ""
+    slo = recorder.slo
+    has_groups = bool(slo.group_by) and not slo.alerting.together  # groups that alert as one are a whole
+    return f" or {recorder.total(PERIOD)} == 0" if slo.period.unit or has_groups else ""
 
 
 def _labels(recorder: Recorder, more: dict[str, str]) -> dict[str, str]:

@@ -1,13 +1,16 @@
 """Regular expressions of Python's, as the engine reads them, for RE2, as Prometheus and the Collector do.
 
 Both read most of them alike. What RE2 writes in another way is translated, classes beyond ASCII among it; what it
-cannot say is refused. Two differences are left: ``\\b`` keeps to ASCII letters, and ``.`` in Prometheus matches the end
-of a line. Sources: the syntax pages of Python's module ``re`` and of Go's package ``regexp/syntax``.
+cannot say is refused. Four differences are left: ``\\b`` keeps to ASCII letters, ``.`` in Prometheus matches the end of
+a line, ``$`` in Python also holds before a line feed that ends the text, and ``(?i)`` in Python takes the Turkish
+letters \u0130 and \u0131 for an i. Sources: the syntax pages of Python's module ``re`` and of Go's package
+``regexp/syntax``.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from sloburn.rules.refusals import CannotCompile
 
@@ -19,13 +22,14 @@ _CODE_POINT = r"\\(?:u[0-9A-Fa-f]{4}|U[0-9A-Fa-f]{8})"
 _ESCAPE = re.compile(rf"{_CODE_POINT}|\\.", re.DOTALL)
 _FLAGS_OF_BOTH = frozenset("imsu-")
 
-# The parts of a pattern that mean something; every other character stands for itself in both languages.
+# The parts of a pattern; every other character means the same in both languages.
 _PART = re.compile(
     rf"""
       (?P<escape> {_CODE_POINT} | \\. )
     | (?P<set> \[\^?\]? (?: \\. | [^\]\\] )* \] )
     | (?P<group> \(\? (?: P<\w+> | [a-zA-Z]*(?:-[a-z]+)?[:)] | [^:)]{{1,2}} ) )
     | (?P<repeat> (?: [*+?] | \{{(?:\d+(?:,\d*)?|,\d*)\}} ) [+?]? )
+    | (?P<other> . )
     """,
     re.DOTALL | re.VERBOSE,
 )
@@ -45,7 +49,38 @@ def to_re2(pattern: str) -> str:
         except CannotCompile as error:
             raise CannotCompile(f"the pattern {pattern!r} {error}") from None
 
-    return _PART.sub(written, pattern)
+    found = _PART.sub(written, pattern)
+    if most := _too_many_times(pattern):
+        raise CannotCompile(
+            f"the pattern {pattern!r} has {most}: "
+            f"RE2 repeats at most {_MOST_REPEATS} times, a repeat in a repeat as often as both multiplied"
+        )
+    return found
+
+
+def _too_many_times(pattern: str) -> str:
+    """Return the first part with something in it that RE2 repeats too often, all repeats around it multiplied."""
+    groups, last = [(0, 1)], (0, 1)  # of each open group, and of the last part: its begin, and its most repeats
+    for part in _PART.finditer(pattern):
+        start, most = part.start(), 1
+        if part[0].startswith("(") and part[0][-1] != ")":
+            groups.append((start, most))
+            continue
+        if part[0] == ")":
+            start, most = groups.pop()
+        elif part.lastgroup == "repeat":
+            start, most = last[0], last[1] * _times(part[0])
+        if most > _MOST_REPEATS:
+            return pattern[start : part.end()]
+        last = start, most
+        groups[-1] = groups[-1][0], max(groups[-1][1], most)
+    return ""
+
+
+def _times(repeat: str) -> int:
+    """Return how often RE2 writes a part down for a repeat: the most that it says, or the least where that is open."""
+    least, _, most = repeat.strip("{}*+?").partition(",")
+    return int(most or least or 1) or 1
 
 
 def _escape(text: str) -> str:
@@ -98,9 +133,13 @@ def _group(text: str) -> str:
 def _repeat(text: str) -> str:
     if text[-1] == "+" and text != "+":
         raise CannotCompile(f"has {text}, which gives nothing back, and RE2 cannot")
-    if max(map(int, re.findall(r"\d+", text)), default=0) > _MOST_REPEATS:
-        raise CannotCompile(f"has {text}: RE2 repeats at most {_MOST_REPEATS} times")
     return text.replace("{,", "{0,")  # which RE2 takes for a text
 
 
-_WRITERS = {"escape": _escape, "set": _set, "group": _group, "repeat": _repeat}
+_WRITERS: dict[str, Callable[[str], str]] = {
+    "escape": _escape,
+    "set": _set,
+    "group": _group,
+    "repeat": _repeat,
+    "other": str,
+}

@@ -60,7 +60,7 @@ class Inert:
 
 def init_telemetry(**settings: Unpack[Settings]) -> Telemetry:
     """Start telemetry; see `sloburn.sdk.init.init_telemetry`."""
-    with without_collection():
+    with without_collection("sloburn.sdk.init"):
         try:
             with without_misspelt():
                 from sloburn.sdk.init import init_telemetry as start

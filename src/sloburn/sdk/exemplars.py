@@ -5,6 +5,9 @@ nowhere. A span with ``sloburn.exemplar`` says that some graph links to its trac
 otel-collector.yaml keeps that. So that marks do not undo the sampling there are few: in a process at most one trace in
 each second, and for a bucket of a histogram, or a series of a counter, at most one in half a minute, by OTLP and at
 /metrics each.
+
+A mark is remembered here and written on the copy of the span that is exported. Neither the span itself nor what other
+exporters of the host make of it has it; nor has a span of a tracer provider that is not the global one.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.metrics import Counter, Exemplar, ExemplarReservoir
 from opentelemetry.sdk.metrics.view import View
+from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import Span, SpanContext
 from opentelemetry.util.types import Attributes
 
@@ -27,27 +31,41 @@ FRESH_NANOSECONDS = 30_000_000_000
 SHOWN_NANOSECONDS = 300_000_000_000
 _SECOND_NANOSECONDS = 1_000_000_000
 _REMEMBERED_SECONDS = 60
+# As long as exemplars of a span that lasts are worth their mark, several times.
+_MOST_SPANS = 1024
 
 # What was measured, when, in which span, and whether its trace is marked.
 Kept = tuple[float, int, SpanContext, bool]
 
 
 class Marks:
-    """The traces that this process has marked lately."""
+    """The traces that this process has marked lately.
+
+    Takes no lock, neither its own nor a span's: a signal handler, a fork or what the host does while it is asked for an
+    attribute's text might find it taken.
+
+    Attributes:
+        is_on: Whether any is marked; pointless while exemplars go nowhere.
+    """
 
     def __init__(self) -> None:
+        self.is_on = True
+        self._begun = 0
         self.forget()
 
     def forget(self) -> None:
         """Begin anew."""
-        self.is_on = True
         self._traces: dict[int, int] = {}
         self._seconds: dict[int, int] = {}
+        self._spans: dict[int, int] = {}
+
+    def after_fork(self) -> None:
+        """Begin anew in a forked child: spans that the parent has begun are the parent's to mark."""
+        self.forget()
+        self._begun = time.time_ns()
 
     def mark(self, span: Span, trace_id: int, now: int) -> bool:
         """Mark the trace of a span that is recorded still, unless another had this second.
-
-        Takes no lock, which a signal handler or a fork might find taken: the first one to come has the second.
 
         Args:
             span: A span of the trace.
@@ -60,17 +78,26 @@ class Marks:
         if trace_id in self._traces:
             return True
         second = now // _SECOND_NANOSECONDS
-        # Asked first, because nearly always it has been taken, and the span takes a lock to say whether it is over.
-        if second in self._seconds or not self.is_on or not span.is_recording():
+        # Asked first, because nearly always it has been taken.
+        if second in self._seconds or not self.is_on or not self._can_be_marked(span):
             return False
         if self._seconds.setdefault(second, trace_id) != trace_id:
             return False
-        span.set_attributes({MARK_ATTRIBUTE: True})
+        self._spans[span.get_span_context().span_id] = trace_id
         self._traces[trace_id] = second
-        for known in (self._traces, self._seconds):
-            for key in list(known)[:-_REMEMBERED_SECONDS]:
+        bounds = ((self._traces, _REMEMBERED_SECONDS), (self._seconds, _REMEMBERED_SECONDS), (self._spans, _MOST_SPANS))
+        for known, most in bounds:
+            for key in list(known)[:-most]:
                 known.pop(key, None)
         return True
+
+    def take(self, of: SpanContext) -> bool:
+        """Tell whether a span that has ended is to be exported with the mark, and forget it."""
+        return self._spans.pop(of.span_id, None) == of.trace_id
+
+    def _can_be_marked(self, span: Span) -> bool:
+        is_exported = span.is_recording() and isinstance(span, ReadableSpan)
+        return is_exported and (span.start_time or 0) >= self._begun  # type: ignore[attr-defined]
 
 
 MARKS = Marks()
@@ -93,7 +120,8 @@ def renew(kept: Kept | None, amount: float, now: int, context: Context | None, *
         return kept
     span = trace.get_current_span(context)
     of = span.get_span_context()
-    is_sampled = of.trace_flags.sampled
+    # Where flags come from elsewhere they may be a plain number.
+    is_sampled = bool(of.trace_flags & trace.TraceFlags.SAMPLED)
     if is_sampled and MARKS.mark(span, of.trace_id, now):
         return amount, now, of, True
     if not (is_sampled or is_any) or (kept is not None and is_marked and 0 <= now - kept[1] < SHOWN_NANOSECONDS):

@@ -149,7 +149,10 @@ class LeanHistogram(metrics.Histogram):
         The specification's default forgets it with each collection: who scrapes more rarely than we send would miss it.
         """
         is_any = self._exemplars == "always_on"
-        kept = renew(point.exemplars.get(bucket), amount, time.time_ns(), context, is_any=is_any)
+        try:
+            kept = renew(point.exemplars.get(bucket), amount, time.time_ns(), context, is_any=is_any)
+        except Exception:  # what a host has made current may be no span, and the value is counted already
+            return
         if kept is not None:
             point.exemplars[bucket] = kept
 

@@ -13,6 +13,7 @@ from sloburn.errors import ConfigError
 from sloburn.sdk.config import Signal, Target, TelemetryConfig
 from sloburn.sdk.environment import without_misspelt
 from sloburn.sdk.event_record import EventRecord
+from sloburn.sdk.exemplars import MARKS
 from sloburn.sdk.exporters import wire
 from sloburn.sdk.exporters.health import ExportHealth
 from sloburn.sdk.exporters.log_encoding import encode_record
@@ -25,6 +26,7 @@ from sloburn.sdk.exporters.transport import make_sender
 from sloburn.sdk.exporters.worker import ExportWorker
 from sloburn.sdk.handle import Telemetry
 from sloburn.sdk.logs import look_after_logs
+from sloburn.sdk.prometheus.process import SHOWN
 from sloburn.sdk.providers import Providers, drop, make_providers
 
 
@@ -149,6 +151,7 @@ def _make_sources(config: TelemetryConfig, providers: Providers) -> dict[Signal,
     )
     providers.spans.redirect(spans.add if config.target("traces") else drop)
     providers.logs.redirect(logs.add if config.target("logs") else drop)
+    MARKS.is_on = config.target("metrics") is not None or SHOWN.mirror.store is not None
     metrics = MetricSource(read=providers.reading.read, encode=metrics_to_bytes)
     return {"traces": spans, "logs": logs, "metrics": metrics}
 

@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerPro
 
 from sloburn.sdk.config import TelemetryConfig
 from sloburn.sdk.event_record import EventRecord
-from sloburn.sdk.exemplars import view_of_counters
+from sloburn.sdk.exemplars import MARK_ATTRIBUTE, MARKS, view_of_counters
 from sloburn.sdk.histograms import Histograms
 from sloburn.sdk.ids import IDS
 from sloburn.sdk.limits import ExemplarFilter, Limits
@@ -23,7 +23,7 @@ from sloburn.sdk.meters import ForkSafeMeterProvider
 from sloburn.sdk.prometheus.meters import MirroredMeterProvider
 from sloburn.sdk.prometheus.process import SHOWN
 from sloburn.sdk.resource import Identity
-from sloburn.sdk.sampling import FailedTraces, WeighingSampler
+from sloburn.sdk.sampling import AttributedSpan, FailedTraces, WeighingSampler
 from sloburn.sdk.upstream_limits import are_log_limits_usual, make_exemplar_filter, make_log_limits, make_span_limits
 
 
@@ -50,12 +50,12 @@ class SpanQueue(SpanProcessor):
         """Do nothing: only ended spans are exported."""
 
     def on_end(self, span: ReadableSpan) -> None:
-        """Queue the span if it is sampled."""
+        """Queue the span if it is sampled, with the mark of an exemplar that leads to it."""
         context = span.get_span_context()
         if context is None:
             return
         if context.trace_flags.sampled:
-            self._add(span)
+            self._add(AttributedSpan(span, MARK_ATTRIBUTE, value=True) if MARKS.take(context) else span)
         else:
             self.failed_traces.hold(span)
 
@@ -180,6 +180,7 @@ class Providers:
         if self.identity is not None:
             self.identity.after_fork()
         self.spans.after_fork()
+        MARKS.after_fork()
         if isinstance(self.meter, MirroredMeterProvider):
             self.meter.after_fork()
 

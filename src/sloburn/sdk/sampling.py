@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
-from opentelemetry.trace import Link, SpanContext, SpanKind, StatusCode, TraceState, get_current_span
+from opentelemetry.trace import Link, SpanContext, SpanKind, StatusCode, TraceFlags, TraceState, get_current_span
 from opentelemetry.util.types import Attributes
 
 from sloburn.sdk.config import Sampling
@@ -78,7 +78,7 @@ class WeighingSampler(Sampler):
         """Decide about one span."""
         parent = get_current_span(parent_context).get_span_context()
         if parent.is_valid and self._sampling.parent_based:
-            is_sampled, state = parent.trace_flags.sampled, parent.trace_state
+            is_sampled, state = bool(parent.trace_flags & TraceFlags.SAMPLED), parent.trace_state
         else:
             is_sampled = trace_id % _TRACES >= self._rejected
             state = self._weighed(parent) if self._rejected else parent.trace_state
@@ -96,6 +96,48 @@ class WeighingSampler(Sampler):
         others = [part for part in (state.get("ot") or "").split(";") if part and not part.startswith("th:")]
         value = ";".join([f"th:{self._encoded}", *others])
         return state.update("ot", value) if "ot" in state else state.add("ot", value)
+
+
+class AttributedSpan(ReadableSpan):
+    """A copy of a span that has ended, with an attribute more, whatever its limits.
+
+    Args:
+        span: The span.
+        name: The attribute's name.
+        value: Its value.
+    """
+
+    def __init__(self, span: ReadableSpan, name: str, value: str | bool) -> None:
+        super().__init__(
+            name=span.name,
+            context=span.get_span_context(),
+            parent=span.parent,
+            resource=span.resource,
+            attributes={**(span.attributes or {}), name: value},
+            events=span.events,
+            links=span.links,
+            kind=span.kind,
+            status=span.status,
+            start_time=span.start_time,
+            end_time=span.end_time,
+            instrumentation_scope=span.instrumentation_scope,
+        )
+        self._dropped = (span.dropped_attributes, span.dropped_events, span.dropped_links)
+
+    @property
+    def dropped_attributes(self) -> int:
+        """How many attributes the span had no room for."""
+        return self._dropped[0]
+
+    @property
+    def dropped_events(self) -> int:
+        """How many events the span had no room for."""
+        return self._dropped[1]
+
+    @property
+    def dropped_links(self) -> int:
+        """How many links the span had no room for."""
+        return self._dropped[2]
 
 
 class FailedTraces:
@@ -131,7 +173,7 @@ class FailedTraces:
         spans = [*self._traces.pop(context.trace_id, ()), span]
         if span.status.status_code is StatusCode.ERROR or self._is_slow(span):
             for kept in spans:
-                self._add(_marked(kept))
+                self._add(AttributedSpan(kept, KEPT_ATTRIBUTE, KEPT))
 
     def _is_slow(self, span: ReadableSpan) -> bool:
         if self.tightest_seconds is None or span.start_time is None or span.end_time is None:
@@ -141,20 +183,3 @@ class FailedTraces:
     def clear(self) -> None:
         """Forget everything."""
         self._traces.clear()
-
-
-def _marked(span: ReadableSpan) -> ReadableSpan:
-    return ReadableSpan(
-        name=span.name,
-        context=span.get_span_context(),
-        parent=span.parent,
-        resource=span.resource,
-        attributes={**(span.attributes or {}), KEPT_ATTRIBUTE: KEPT},
-        events=span.events,
-        links=span.links,
-        kind=span.kind,
-        status=span.status,
-        start_time=span.start_time,
-        end_time=span.end_time,
-        instrumentation_scope=span.instrumentation_scope,
-    )

@@ -141,9 +141,6 @@ class Keeper:
                 self.store.append(now, *self._scribe.write(commit))
             self._scribe.written()
         self.engine.apply(commit)
-        if commit.has_gap(now):  # commits say nothing of gaps; a kill before the next checkpoint would forget it
-            with contextlib.suppress(StorageError):
-                self.checkpoint(now)
 
     def checkpoint(self, now: int) -> None:
         """Store what the commits add up to, so that a start need not read them again.

@@ -19,6 +19,7 @@ from sloburn.sli.exponential import Layout
 from sloburn.sli.ledger import Ledger
 from sloburn.sli.losses import Channel
 from sloburn.sli.outcome import Outcome
+from sloburn.sli.progress import Progress
 from sloburn.sli.series import Series, SeriesKey
 from sloburn.sli.status import FailingTrace
 from sloburn.sli.temporality import StreamState
@@ -38,7 +39,7 @@ class Row:
     Args:
         number: Its own.
         at_unix_nano: When it was written.
-        told: What is rare, as JSON: names of series, meanings of outcomes, evidence; empty if there is nothing.
+        told: What is rare, as JSON: series, meanings of outcomes, evidence, gaps; empty if there is nothing.
         counts: Outcome, slice and events in turn, 64 bits each.
         streams: New state of metric streams.
         seen: Keys of the spans that were counted.
@@ -112,7 +113,9 @@ class Scribe:
         """Return the durable part of a commit, as `Row` has it; call `written` once it is durable."""
         outcomes = {outcome.number: outcome for outcome, _ in commit.counts}
         new = {number: outcome for number, outcome in outcomes.items() if number not in self._told}
-        members = {member for outcome in new.values() for member in (*outcome.good, *outcome.bad)} - self._named
+        gaps = {self._engine.groups.number(key): progress.record() for key, progress in commit.gaps.items()}
+        members = {member for outcome in new.values() for member in (*outcome.good, *outcome.bad)}
+        members = (members | gaps.keys()) - self._named
         self._new = (set(new), members)
         told = {
             "series": [[number, write_series_key(self._engine.groups.key_of(number))] for number in sorted(members)],
@@ -121,6 +124,7 @@ class Scribe:
                 [outcome.number, [*map(_failing_record, found)]] for outcome, found in commit.evidence.items()
             ],
             "weights": [[outcome.number, weight] for outcome, weight in commit.weights.items()],
+            "gaps": [*gaps.items()],
         }
         counts = array("q")
         for (outcome, at), events in commit.counts.items():
@@ -256,6 +260,10 @@ class Reader:
             commit.evidence[self._outcomes[number]] = [read_failing(record) for record in found]
         for number, weight in told.get("weights", ()):
             commit.weigh(self._outcomes[number], weight)
+        for number, record in told.get("gaps", ()):
+            series = self._engine.open(self._engine.groups.key_of(number))
+            if series is not None:
+                commit.progress[series.key] = Progress.of_record(record)
         counts = array("q", row.counts)
         for number, at, events in zip(counts[0::3], counts[1::3], counts[2::3], strict=True):
             commit.count(self._outcomes[number], at, events)

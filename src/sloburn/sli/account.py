@@ -20,6 +20,9 @@ GRACE_NS = 1 * MINUTE
 OVERDUE_NS = 2 * MINUTE
 """So long after an account heard anything, by our clock, nothing of it waits any more: two usual export intervals."""
 
+ENDED_NS = 15 * MINUTE
+"""So long after a sender of both sides spoke, by our clock, it has ended: three of the longest usual intervals."""
+
 MAX_HELD = 500
 """Slices that wait; beyond, the oldest are put together."""
 
@@ -73,23 +76,23 @@ class Account:
             cell = self.held.setdefault(slice_unix_nano, [0, 0])
             cell[not whole] = min(cell[not whole] + events, MOST_EVENTS)
 
-    def settle(self, slice_ns: int, *, waits: bool, overdue: bool = False) -> list[Booking]:
+    def settle(self, *, waits: bool, overdue: bool = False) -> list[Booking]:
         """Return what can be booked now, and forget it.
 
         Args:
-            slice_ns: Length of a slice, nanoseconds.
             waits: Wait for a part that was never heard, or not for long; if not, there is none of it.
             overdue: Wait for nothing.
         """
         booked: list[Booking] = []
         part, last = 0, 0
-        for at in sorted(self.held):
+        slices = sorted(self.held)
+        for number, at in enumerate(slices):
             if not overdue and not self._is_due(at, waits=waits):
                 break
             cell, last = self.held[at], at
             part, cell[1] = part + cell[1], 0
             if cell[0]:
-                part += self._take_stray(at + slice_ns)
+                part += self._take_stray(at, slices[number + 1 :])
                 taken = min(cell[0], part)
                 booked.append((at, cell[0], taken))
                 part, cell[0] = part - taken, 0
@@ -106,6 +109,21 @@ class Account:
             for side, events in enumerate(cell):
                 mine[side] += events
         other.held = {}
+
+    def lend(self, most: int) -> Account:
+        """Return all that is held of the whole and some of the part, the oldest first, and forget it.
+
+        Args:
+            most: So many events of the part at the most.
+        """
+        moved: dict[int, list[int]] = {}
+        for at, cell in sorted(self.held.items()):
+            taken = min(cell[1], most)
+            if cell[0] or taken:
+                moved[at], most = [cell[0], taken], most - taken
+                cell[:] = 0, cell[1] - taken
+        self.held = {at: cell for at, cell in self.held.items() if cell != [0, 0]}
+        return Account(held=moved)
 
     def release(self, until_unix_nano: int) -> Account:
         """Return what is held of both sides, and forget it: nobody here has the other side.
@@ -130,13 +148,21 @@ class Account:
             return True
         return not waits and self.part_unix_nano < at - GRACE_NS
 
-    def _take_stray(self, at: int) -> int:
-        """Take the part of the next slice where it has no whole: its sender is only a moment late."""
-        cell = self.held.get(at)
-        if cell is None or cell[0]:
-            return 0
-        part, cell[1] = cell[1], 0
-        return part
+    def _take_stray(self, at: int, slices: list[int]) -> int:
+        """Take the part of the next slices up to the next whole: its reader is only a moment behind that of the whole.
+
+        Waiting for the next whole instead, failures would be known an interval late, and of a process that begins the
+        first events would lack their good ones.
+        """
+        found = 0
+        for later in slices:
+            if later > at + GRACE_NS:
+                break
+            cell = self.held[later]
+            if cell[0]:
+                break
+            found, cell[1] = found + cell[1], 0
+        return found
 
     def _join(self) -> None:
         """Put the oldest slices together where there are too many."""
@@ -146,6 +172,11 @@ class Account:
                 return
             for side, events in enumerate(self.held.pop(at)):
                 self.held[following][side] += events
+
+    @property
+    def unpaired(self) -> int:
+        """How many more events of the whole than of the part are held; negative if it is the other way round."""
+        return sum(whole - part for whole, part in self.held.values())
 
     @property
     def waiting(self) -> int:

@@ -66,7 +66,13 @@ class Commit:
     @property
     def is_empty(self) -> bool:
         """Nothing in it needs to survive a restart."""
-        return not (self.counts or self.streams)
+        return not (self.counts or self.streams or self.gaps)
+
+    @property
+    def gaps(self) -> dict[SeriesKey, Progress]:
+        """How far the slices of those series are judged of which it was found now that nobody had listened."""
+        found = self.progress.items()
+        return {key: one for key, one in found if one.gaps and one.gaps[-1].end_unix_nano == self.now}
 
     def count(self, outcome: Outcome, at_unix_nano: int, events: int) -> None:
         """Add events of one outcome and one slice."""
@@ -98,10 +104,6 @@ class Commit:
         """Add what is known of events that are counted elsewhere."""
         held = self.looks.setdefault((portrait.service, at_unix_nano), {})
         held[portrait] = held.get(portrait, 0) + events
-
-    def has_gap(self, now: int) -> bool:
-        """Tell whether it was judged at `now`, nanoseconds since the epoch, that nobody had listened until then."""
-        return any(one.gaps and one.gaps[-1].end_unix_nano == now for one in self.progress.values())
 
     def lead(self, service: str, lead_ns: int) -> None:
         """Note that the newest event of a service is so many nanoseconds ahead of our clock."""

@@ -1,8 +1,8 @@
 """Two counters of one SLO, settled: see `sloburn.sli.account`.
 
 A sender that sends both counters has an account of its own, so how the requests of several senders interleave changes
-nothing. What comes from senders of one side only is put together in one account of the series, and so is what a sender
-of both told of the part and has no whole for: it may have ended, or the whole may be told by another.
+nothing: what it told of the part and has no whole for yet belongs to its next whole. What comes from senders of one
+side only is put together in one account of the series, and so is what a sender of both leaves when it has ended.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from sloburn.sli.account import GRACE_NS, MAX_WAITING, OVERDUE_NS, Account, Waiting
+from sloburn.sli.account import ENDED_NS, GRACE_NS, MAX_WAITING, OVERDUE_NS, Account, Waiting
 from sloburn.sli.commit import Commit
 from sloburn.sli.horizon import MAX_AHEAD_NS, Horizon
 from sloburn.sli.outcome import Outcomes
@@ -93,11 +93,11 @@ class Pairs:
         """Book what has waited too long for the other side, though nobody says anything any more."""
         shared_key, now = pair.account_key(b""), self._horizon.now_unix_nano
         waiting, settling = (self._waiting(pair, commit, which) for which in (_WAITING, _SETTLING))
-        overdue = {
-            key
+        silent = {
+            key: lag.silence_ns(key, self._streams.get(key), now)
             for key in (*waiting.since, *settling.since, shared_key)
-            if lag.is_overdue(key, self._streams.get(key), now)
         }
+        overdue = {key for key, silence_ns in silent.items() if silence_ns >= OVERDUE_NS}
         lonely, newest = overdue & waiting.since.keys(), now + MAX_AHEAD_NS
         for key in sorted(lonely):
             account = self._account(key, commit)
@@ -108,7 +108,7 @@ class Pairs:
             account = self._account(key, commit)
             if self._book(pair, account, outcomes, commit, overdue=True):
                 commit.streams[key] = account.state()
-            if key in settling.since:
+            if key in settling.since and (silent[key] >= ENDED_NS or not account.held):
                 self._share(pair, key, account, account.spare(newest), commit)
                 self._note_settling(pair, key, Account(), commit)
 
@@ -122,11 +122,10 @@ class Pairs:
     def _note_settling(self, pair: Pair, key: bytes, account: Account, commit: Commit) -> None:
         """Note whether a sender of both sides has something that waits.
 
-        Of very many only so many are known: what a further one has of the part and no whole for does not wait.
+        Of very many only so many are known: what a further one has of the part waits for its own next whole alone.
         """
         settling = self._waiting(pair, commit, _SETTLING)
         if account.held and key not in settling.since and len(settling.since) >= MAX_WAITING:
-            self._share(pair, key, account, account.spare(max(account.held)), commit)
             return
         if settling.hold(key, account):
             self._keep(pair, settling, commit, _SETTLING)
@@ -147,27 +146,30 @@ class Pairs:
         commit.streams[pair.account_key(which)] = waiting.state(self._horizon.now_unix_nano)
 
     def _release_others(self, pair: Pair, waiting: Waiting, speaker: bytes, at: int, commit: Commit) -> None:
-        """Put what a sender has no other side for to what others told, once others are the grace past it.
+        """Put what a sender of one side told to what others told, once others are the grace past it.
 
         Such a sender may never speak again: nobody else knows that its events wait.
         """
         shared = self._account(pair.account_key(b""), commit)
         until = max(at, shared.whole_unix_nano, shared.part_unix_nano) - GRACE_NS
-        for which, known in ((_WAITING, waiting), (_SETTLING, self._waiting(pair, commit, _SETTLING))):
-            for key in [key for key, since in known.since.items() if since <= until and key != speaker]:
-                account = self._account(key, commit)
-                moved = account.release(until) if which == _WAITING else account.spare(until)
-                if moved.held:
-                    self._share(pair, key, account, moved, commit)
-                    known.since.pop(key)
-                    known.hold(key, account)
-                    self._keep(pair, known, commit, which)
+        overdue = [key for key, since in waiting.since.items() if since <= until and key != speaker]
+        for key in overdue:
+            lonely = self._account(key, commit)
+            self._share(pair, key, lonely, lonely.release(until), commit)
+            waiting.since.pop(key)
+            waiting.hold(key, lonely)
+        if overdue:
+            self._keep(pair, waiting, commit)
 
     def _absorb(self, pair: Pair, account: Account, commit: Commit) -> None:
-        """Give a sender of both sides what waits in the shared account: nobody may ever speak there again."""
+        """Give a sender of both sides what waits in the shared account: nobody may ever speak there again.
+
+        Of the part it gets no more than it has a whole for: the rest is for whoever speaks next.
+        """
         shared = self._account(pair.account_key(b""), commit)
-        if shared.held:
-            account.take(shared)
+        moved = shared.lend(max(account.unpaired + sum(whole for whole, _ in shared.held.values()), 0))
+        if moved.held:
+            account.take(moved)
             commit.streams[pair.account_key(b"")] = shared.state()
 
     def _book_shared(self, pair: Pair, lonely: Account, outcomes: Outcomes, commit: Commit, *, may_wait: bool) -> None:
@@ -188,7 +190,7 @@ class Pairs:
 
     def _book(self, pair: Pair, account: Account, outcomes: Outcomes, commit: Commit, *, overdue: bool = False) -> bool:
         """Book what can be booked; tell whether there was anything."""
-        booked = account.settle(self._horizon.slice_ns, waits=not pair.part_is_bad, overdue=overdue)
+        booked = account.settle(waits=not pair.part_is_bad, overdue=overdue)
         for at, events, part in booked:
             for is_bad, count in ((pair.part_is_bad, part), (not pair.part_is_bad, events - part)):
                 if count:
@@ -206,8 +208,8 @@ class Lag:
     def __init__(self) -> None:
         self._since: dict[bytes, tuple[StreamState, int]] = {}
 
-    def is_overdue(self, key: bytes, state: StreamState | None, now: int) -> bool:
-        """Tell whether an account holds something and has been as it is for too long.
+    def silence_ns(self, key: bytes, state: StreamState | None, now: int) -> int:
+        """Return for how long an account that holds something has been as it is, nanoseconds.
 
         Args:
             key: Of the account.
@@ -216,12 +218,12 @@ class Lag:
         """
         if state is None or not Account.of(state).held:
             self._since.pop(key, None)
-            return False
+            return 0
         known, since = self._since.get(key, (None, now))
         if known is not state:
             since = now
         self._since[key] = state, since
-        return now - since >= OVERDUE_NS
+        return now - since
 
 
 def _no_part_yet(pair: Pair) -> str:

@@ -92,5 +92,5 @@ def _step(alert: Alert, level: BudgetLevel, slo: Slo, bad: int, left: Fraction |
 
 def _is_over(level: BudgetLevel, slo: Slo, left: Fraction | None) -> bool:
     if left is None:  # no events: a calendar period began anew, a group is gone; nothing says so of what is left
-        return slo.period.unit is not None or bool(slo.group_by)
+        return slo.period.unit is not None or (bool(slo.group_by) and not slo.alerting.together)
     return left > level.clear

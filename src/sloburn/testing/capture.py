@@ -183,11 +183,13 @@ def capture_telemetry() -> Iterator[Capture]:
     store = Store()
     before = SHOWN.mirror.keep_in(store)
     capture = Capture(store)
+    were_marks_on = MARKS.is_on
     _begin(telemetry, capture)
     try:
         yield capture
     finally:
         _end(telemetry)
+        MARKS.is_on = were_marks_on
         SHOWN.mirror.keep_in(before)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 from celery import Celery, Task, signals
@@ -45,6 +46,14 @@ def add(left: int, right: int) -> int:
     get_audit_logger().record("add", actor="worker", target=str(left))
     runs.add(1)
     return left + right
+
+
+@app.task(name="hold")  # type: ignore[untyped-decorator]
+def hold() -> None:
+    """Be at work until someone says that it is enough."""
+    log.info("holding")
+    while not (folder / "enough").exists():
+        time.sleep(0.02)
 
 
 @app.task(name="fail")  # type: ignore[untyped-decorator]

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from opentelemetry import context, propagate
-from opentelemetry.trace import SpanKind, StatusCode, Tracer
+from opentelemetry.trace import SpanKind, Tracer
 
 from sloburn.sdk.config import TelemetryConfig
 from sloburn.sdk.exclusion import FORGET, MOUNTED_PATHS
@@ -33,6 +33,7 @@ from sloburn.sdk.integrations.asgi_scope import (
 from sloburn.sdk.integrations.asgi_socket import Connection
 from sloburn.sdk.integrations.http_metrics import HttpServerMetrics
 from sloburn.sdk.integrations.presence import Presence, with_header
+from sloburn.sdk.integrations.span_failure import record_error, set_failed
 from sloburn.sdk.log_errors import remember_ids, type_name
 
 _Observed = TypeVar("_Observed")
@@ -85,15 +86,7 @@ class RequestObserver:
             await app(scope, receive, send)
             return
         scope[FORGET] = exchange.forget
-        try:
-            await app(scope, exchange.watch_receive(receive), exchange.watch_send(send))
-        except BaseException as error:
-            exchange.end(error)
-            remember_ids(error, exchange.presence.ids())
-            raise
-        finally:
-            exchange.end(None)
-            exchange.presence.leave()
+        await self._follow(exchange, app, scope, receive, send)
 
     async def websocket(self, app: App, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one WebSocket connection under a span that lasts as long as the connection."""
@@ -101,16 +94,28 @@ class RequestObserver:
         if connection is None:
             await app(scope, receive, send)
             return
-        failure: BaseException | None = None
+        await self._follow(connection, app, scope, receive, send)
+
+    async def _follow(
+        self, observed: Exchange | Connection, app: App, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Let the application serve, and end what is observed."""
         try:
-            await app(scope, connection.watch_receive(receive), connection.watch_send(send))
+            await app(scope, observed.watch_receive(receive), observed.watch_send(send))
         except BaseException as error:
-            failure = error
-            remember_ids(error, connection.presence.ids())
+            self._end(observed, error)
             raise
-        finally:
-            connection.end(failure)
-            connection.presence.leave()
+        self._end(observed, None)
+
+    def _end(self, observed: Exchange | Connection, error: BaseException | None) -> None:
+        """End what is observed; never raises, as it would hide the application's exception."""
+        observed.end(error)
+        try:
+            observed.presence.leave()
+            if error is not None:
+                remember_ids(error, observed.presence.ids())
+        except Exception as failure:
+            self.note_failure(failure)
 
     def _begin(self, kind: Callable[[RequestObserver, Scope], _Observed], scope: Scope) -> _Observed | None:
         """Begin to observe a request; one that cannot be observed is served all the same."""
@@ -154,7 +159,12 @@ class Exchange:
             attributes=span_attributes(scope, headers, self._method),
         )
         observer.metrics.begin(self._method, self._scheme)
-        self.presence = Presence(self._span, parent, headers, observer.request_id_header)
+        try:
+            self.presence = Presence(self._span, parent, headers, observer.request_id_header)
+        except BaseException:
+            # Nobody will end a request that is served unseen.
+            observer.metrics.end(self._method, self._scheme)
+            raise
 
     def forget(self) -> None:
         """Leave no span and no duration: a page of ours answers. A span that never ends is never sent."""
@@ -180,13 +190,21 @@ class Exchange:
             kind = message["type"]
             if kind == "http.response.start":
                 self._status = message["status"]
-                await send(with_header(message, self.presence))
+                await send(self._with_id(message))
                 return
             await send(message)
             if kind == "http.response.body" and not message.get("more_body", False):
                 self._finish_response()
 
         return watched
+
+    def _with_id(self, message: Message) -> Message:
+        """Return the head of the response with the correlation id; as it is when that fails."""
+        try:
+            return with_header(message, self.presence)
+        except Exception as failure:
+            self._observer.note_failure(failure)
+            return message
 
     def _finish_response(self) -> None:
         """End the request with its last byte: background tasks are not part of it.
@@ -211,13 +229,14 @@ class Exchange:
         finished, finished_unix_nano = self._responded or (time.perf_counter(), time.time_ns())
         if self._has_client_left and isinstance(error, asyncio.CancelledError):
             error = None
-        self._observer.metrics.end(self._method, self._scheme)
-        outcome = self._outcome(error)
         try:
-            # Before the span ends: it may become an exemplar, which is written on it.
+            self._observer.metrics.end(self._method, self._scheme)
+            outcome = self._outcome(error)
+            self._describe(error, outcome)
+            # Before the span ends: an exemplar marks only what is recorded still.
             self._record(finished - self._started, outcome)
         finally:
-            self._close_span(error, outcome, finished_unix_nano)
+            self._span.end(finished_unix_nano)
 
     def _record(self, seconds: float, outcome: Mapping[str, str | int]) -> None:
         labels: dict[str, str | int] = {"http.request.method": self._method, "url.scheme": self._scheme, **outcome}
@@ -239,17 +258,17 @@ class Exchange:
             outcome["error.type"] = "no_response"
         return outcome
 
-    def _close_span(self, error: BaseException | None, outcome: dict[str, str | int], end_time: int) -> None:
+    def _describe(self, error: BaseException | None, outcome: dict[str, str | int]) -> None:
         span = self._span
-        if span.is_recording():
-            span.set_attributes(outcome)
-            if "http.route" in outcome or self._method == "_OTHER":
-                span.update_name(_span_name(self._method, outcome.get("http.route")))
-            if error is not None:
-                span.record_exception(error)
-            if "error.type" in outcome:
-                span.set_status(StatusCode.ERROR, str(error) if error is not None else None)
-        span.end(end_time)
+        if not span.is_recording():
+            return
+        span.set_attributes(outcome)
+        if "http.route" in outcome or self._method == "_OTHER":
+            span.update_name(_span_name(self._method, outcome.get("http.route")))
+        if error is not None:
+            record_error(span, error)
+        if "error.type" in outcome:
+            set_failed(span, error)
 
 
 def _span_name(method: str, route: object) -> str:

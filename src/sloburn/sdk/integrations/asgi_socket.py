@@ -6,7 +6,7 @@ import asyncio
 from typing import Protocol
 
 from opentelemetry.context import Context
-from opentelemetry.trace import SpanKind, StatusCode, Tracer
+from opentelemetry.trace import SpanKind, Tracer
 
 from sloburn.sdk.integrations.asgi_scope import (
     Message,
@@ -18,6 +18,7 @@ from sloburn.sdk.integrations.asgi_scope import (
     span_attributes,
 )
 from sloburn.sdk.integrations.presence import Presence, with_header
+from sloburn.sdk.integrations.span_failure import record_error, set_failed
 from sloburn.sdk.log_errors import type_name
 
 # What the handshake is answered with: RFC 6455, 4.2.2, and the ASGI specification for a close before it was accepted.
@@ -75,11 +76,17 @@ class Connection:
         """Notice the answer to the handshake, return the correlation id with it, and notice that nobody is there."""
 
         async def watched(message: Message) -> None:
-            answer = self._answer(message)
-            # A close has no headers.
-            is_head = answer is not None and message["type"] != "websocket.close"
+            answer: int | None = None
+            shown = message
             try:
-                await send(with_header(message, self.presence) if is_head else message)
+                answer = self._answer(message)
+                # A close has no headers.
+                if answer is not None and message["type"] != "websocket.close":
+                    shown = with_header(message, self.presence)
+            except Exception as failure:
+                self._observer.note_failure(failure)
+            try:
+                await send(shown)
             except OSError:
                 self._has_client_left = True
                 raise
@@ -98,16 +105,17 @@ class Connection:
     def end(self, error: BaseException | None) -> None:
         """End the span; never raises."""
         try:
-            self._end(None if self._is_normal(error) else error)
+            self._end(error)
         except Exception as failure:
             self._observer.note_failure(failure)
 
-    def _is_normal(self, error: BaseException | None) -> bool:
-        """Tell whether this is how an application is told that the client has left: no failure of the service."""
-        is_word = isinstance(error, (asyncio.CancelledError, OSError)) or type(error).__name__ == "WebSocketDisconnect"
-        return self._has_client_left and is_word
-
     def _end(self, error: BaseException | None) -> None:
+        try:
+            self._describe(None if self._has_client_left and _is_farewell(error) else error)
+        finally:
+            self._span.end()
+
+    def _describe(self, error: BaseException | None) -> None:
         span, route, status = self._span, route_of(self._scope), self._status
         if route:
             span.update_name(f"GET {route}")
@@ -115,8 +123,23 @@ class Connection:
         if status is not None:
             span.set_attribute("http.response.status_code", status)
         if error is not None:
-            span.record_exception(error)
-        if error is not None or (status or 0) >= 500:
-            span.set_attribute("error.type", str(status) if error is None else type_name(error))
-            span.set_status(StatusCode.ERROR, str(error) if error is not None else None)
-        span.end()
+            record_error(span, error)
+        error_type = self._error_type(error)
+        if error_type:
+            span.set_attribute("error.type", error_type)
+            set_failed(span, error)
+
+    def _error_type(self, error: BaseException | None) -> str:
+        """Return why the connection failed; empty when it did not. Its server answers with 500 when nobody does."""
+        if error is not None:
+            return type_name(error)
+        if self._status is None:
+            return "" if self._has_client_left else "no_response"
+        return str(self._status) if self._status >= 500 else ""
+
+
+def _is_farewell(error: BaseException | None) -> bool:
+    """Tell whether this is how an application is told that the client has left: no failure of the service."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(map(_is_farewell, error.exceptions))
+    return isinstance(error, (asyncio.CancelledError, OSError)) or type(error).__name__ == "WebSocketDisconnect"

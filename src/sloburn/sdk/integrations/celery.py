@@ -30,6 +30,7 @@ from sloburn.sdk.integrations.celery_beat import BeatWatch
 from sloburn.sdk.integrations.celery_messages import Message, Task, message_of, request_id_of, stamp
 from sloburn.sdk.integrations.celery_metrics import SYSTEM, TaskMetrics
 from sloburn.sdk.integrations.celery_worker import WorkerWatch
+from sloburn.sdk.integrations.span_failure import record_error, set_failed
 from sloburn.sdk.log_context import log_context
 from sloburn.sdk.log_errors import message_of as error_message
 from sloburn.sdk.log_errors import type_name
@@ -89,11 +90,16 @@ class CeleryObserver:
             return send(name, *arguments, **options)
         attributes = {**SYSTEM, **_operation("publish", "send"), "celery.task.name": str(name), **request_id_of()}
         with self._tracer.start_as_current_span(
-            f"publish {name}", kind=SpanKind.PRODUCER, attributes=attributes, set_status_on_exception=False
+            f"publish {name}",
+            kind=SpanKind.PRODUCER,
+            attributes=attributes,
+            record_exception=False,
+            set_status_on_exception=False,
         ) as span:
             try:
                 result = send(name, *arguments, **options)
             except Exception as error:
+                record_error(span, error)
                 span.set_attribute("error.type", type_name(error))
                 span.set_status(StatusCode.ERROR, f"the task was not published: {error_message(error)}")
                 self._metrics.sent(str(name), error)
@@ -126,9 +132,11 @@ class CeleryObserver:
         span = self._start(message, parent, now)
         if queue_seconds is not None:
             span.set_attribute("celery.task.queue_seconds", queue_seconds)
-        token = context.attach(trace.set_span_in_context(span, parent))
-        self._metrics.started(message, queue_seconds)
+        within = trace.set_span_in_context(span, parent)
+        self._metrics.started(message, queue_seconds, within)
         fields = log_context(task_name=message.task_name, task_id=task_id).__enter__()
+        # Last: what fails before it leaves nothing behind that `end` would have to take off.
+        token = context.attach(within)
         running = RunningTask(message=message, span=span, token=token, fields=fields, started=time.perf_counter())
         setattr(task.request, _RUNNING, running)
 
@@ -165,18 +173,22 @@ class CeleryObserver:
             running.error = retval
         # Without a state SystemExit or the like goes through: a pool's child was told to end, and its parent, which
         # knows why, reports the task.
-        if state is not None or not self._is_pool_child:
-            if running.error is None and state is None:
-                running.error = sys.exc_info()[1]
-            self._finish(running, "failure" if state is None else _OUTCOMES.get(state, "unknown"))
-        running.fields.__exit__(None, None, None)
-        context.detach(running.token)
+        try:
+            if state is not None or not self._is_pool_child:
+                if running.error is None and state is None:
+                    running.error = sys.exc_info()[1]
+                self._finish(running, "failure" if state is None else _OUTCOMES.get(state, "unknown"))
+        finally:
+            running.fields.__exit__(None, None, None)
+            context.detach(running.token)
 
     def _finish(self, running: RunningTask, outcome: str) -> None:
         seconds = time.perf_counter() - running.started
-        error_type = _finish_span(running.span, outcome, running.error)
-        self._metrics.ended(running.message, outcome, error_type, seconds)
-        running.span.end()
+        try:
+            error_type = _finish_span(running.span, outcome, running.error)
+            self._metrics.ended(running.message, outcome, error_type, seconds)
+        finally:
+            running.span.end()
 
     def revoke(self, request: Task = None, terminated: bool = False, expired: bool = False, **_: object) -> None:
         """Report a task that was called off: it never ran, or its process was killed."""
@@ -342,10 +354,10 @@ def _finish_span(span: Span, outcome: str, error: BaseException | None) -> str:
     """
     span.set_attribute("celery.task.outcome", outcome)
     if error is not None:
-        span.record_exception(error)
+        record_error(span, error)
     if outcome not in ("failure", "rejected"):
         return ""
     error_type = type_name(error) if error is not None else outcome
     span.set_attribute("error.type", error_type)
-    span.set_status(StatusCode.ERROR, error_message(error) if error is not None else None)
+    set_failed(span, error)
     return error_type

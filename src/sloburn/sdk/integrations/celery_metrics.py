@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from opentelemetry.context import Context
 from opentelemetry.metrics import Meter
 
 from sloburn.sdk.integrations.celery_messages import Message
@@ -61,10 +62,10 @@ class TaskMetrics:
         labels = {**SYSTEM, "messaging.operation.name": "publish", "celery.task.name": name}
         self._sent.add(1, labels | ({"error.type": type_name(error)} if error is not None else {}))
 
-    def started(self, message: Message, queue_seconds: float | None) -> None:
-        """Measure how long a task waited."""
+    def started(self, message: Message, queue_seconds: float | None, within: Context) -> None:
+        """Measure how long a task waited, in whose context its span is."""
         if queue_seconds is not None:
-            self._queued.record(queue_seconds, _labels(message))
+            self._queued.record(queue_seconds, _labels(message), within)
 
     def ended(self, message: Message, outcome: str, error_type: str = "", seconds: float | None = None) -> None:
         """Count a task that ended, and measure how long it ran.

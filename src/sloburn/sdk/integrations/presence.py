@@ -32,8 +32,9 @@ class Presence:
         if id_header:
             chosen = request_id.choose(headers.get(id_header), parent)
             current = request_id.into_context(chosen, current)
-            self._log_token = request_id.into_logs(chosen)
             self.request_id = chosen.encode()
+            # The last that can fail: nothing is current before.
+            self._log_token = request_id.into_logs(chosen)
         self.context = current
         self._token = context.attach(current)
 
@@ -45,9 +46,11 @@ class Presence:
 
     def leave(self) -> None:
         """Put things back as they were before the request."""
-        if self._log_token is not None:
-            request_id.out_of_logs(self._log_token)
-        context.detach(self._token)
+        try:
+            if self._log_token is not None:
+                request_id.out_of_logs(self._log_token)
+        finally:
+            context.detach(self._token)
 
 
 def with_header(message: MutableMapping[str, Any], presence: Presence) -> MutableMapping[str, Any]:
@@ -56,7 +59,8 @@ def with_header(message: MutableMapping[str, Any], presence: Presence) -> Mutabl
         return message
     headers = list(message.get("headers") or ())
     for key, _ in headers:
-        if key == presence.header:
+        # An application may write it in capitals; some servers fold the case later, some never.
+        if key.lower() == presence.header:
             return message
     headers.append((presence.header, presence.request_id))
     return {**message, "headers": headers}

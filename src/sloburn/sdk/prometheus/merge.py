@@ -6,7 +6,7 @@ same sum, so that a counter never goes back by a rounding error, which Prometheu
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from sloburn.sdk.exemplars import SHOWN_NANOSECONDS
@@ -38,6 +38,18 @@ def merge(parts: Iterable[Series]) -> list[Series]:
         known = merged.get(part.key)
         merged[part.key] = part if known is None else _together(known, part)
     return list(merged.values())
+
+
+def without_old(parts: Iterable[Series], now: int) -> Iterator[Series]:
+    """Leave out exemplars that nobody has to see any more, as `sloburn.sdk.exemplars.shown` does for OTLP.
+
+    Args:
+        parts: Series in any order.
+        now: Nanoseconds since the epoch.
+    """
+    for part in parts:
+        kept = {bucket: one for bucket, one in part.exemplars.items() if now - one.unix_nano < SHOWN_NANOSECONDS}
+        yield part if len(kept) == len(part.exemplars) else replace(part, exemplars=kept)
 
 
 def bounded(parts: list[Series], most: int) -> list[Series]:

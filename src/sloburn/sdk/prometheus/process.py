@@ -89,8 +89,11 @@ class Shown:
 
     def _make_store(self) -> tuple[Store, str]:
         # Loaded when it is wanted: most services have no /metrics.
+        from sloburn.sdk.exemplars import MARKS
         from sloburn.sdk.prometheus.store import Store
 
+        # Exemplars have somewhere to go now, if metrics are sent nowhere else.
+        MARKS.is_on = True
         try:
             from sloburn.sdk.prometheus.place import make_folder
 

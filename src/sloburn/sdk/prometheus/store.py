@@ -27,7 +27,7 @@ from sloburn.sdk.prometheus.layout import (
     width,
     write_exemplar,
 )
-from sloburn.sdk.prometheus.merge import OVERFLOW, merge
+from sloburn.sdk.prometheus.merge import OVERFLOW, merge, without_old
 from sloburn.sdk.prometheus.series import Instrument, Places, Series, Value, attributes_of, describe
 
 # The SDK's limit for one instrument, so that both ways show the same series.
@@ -132,14 +132,14 @@ class Store:
         now = self._now()
         before = self._cells.integers[place + EXEMPLAR_TIME]
         # Asked first, because it is cheaper than to ask for the span.
-        if now - before < (FRESH_NANOSECONDS if before & 1 else _EXEMPLAR_NANOSECONDS):
+        if 0 <= now - before < (FRESH_NANOSECONDS if before & 1 else _EXEMPLAR_NANOSECONDS):
             return
         span = trace.get_current_span(context)
         of = span.get_span_context()
-        if not of.trace_flags.sampled:
+        if not of.trace_flags & trace.TraceFlags.SAMPLED:
             return
         is_marked = MARKS.mark(span, of.trace_id, now)
-        if before & 1 and not is_marked and now - before < SHOWN_NANOSECONDS:
+        if before & 1 and not is_marked and 0 <= now - before < SHOWN_NANOSECONDS:
             return
         with self._lock:
             write_exemplar(
@@ -166,12 +166,12 @@ class Store:
         Raises:
             OSError: The siblings' files cannot be read.
         """
-        own = self.own_series()
-        lost = self._lost + (self._cells.lost if self._cells is not None else 0)
-        if self._folder is None:
-            return merge(own), lost
-        others = self._folder.read(self._name)
-        return merge([*own, *others.series]), lost + others.lost
+        series, lost = [*self.own_series()], self._lost + (self._cells.lost if self._cells is not None else 0)
+        if self._folder is not None:
+            others = self._folder.read(self._name)
+            series += others.series
+            lost += others.lost
+        return merge(without_old(series, self._now())), lost
 
     def release(self) -> None:
         """Let the instruments go, so that they can be kept in another store."""
