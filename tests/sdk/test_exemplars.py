@@ -313,6 +313,19 @@ def test_of_several_processes_the_marked_trace_is_shown() -> None:
         assert shown(marked, newer) == shown(newer, marked) == expected
 
 
+def test_counters_of_one_name_are_no_conflict(caplog: pytest.LogCaptureFixture) -> None:
+    """Counters of two libraries that share a name are both counted, and the SDK, holding its lock, says nothing."""
+    reader = InMemoryMetricReader()
+    meters = MeterProvider([reader], views=[view_of_counters()], shutdown_on_exit=False)
+    for library in ("one", "other"):
+        meters.get_meter(library).create_counter("requests").add(1)
+    data = reader.get_metrics_data()
+    assert isinstance(data, MetricsData)
+    assert [scope.scope.name for scope in data.resource_metrics[0].scope_metrics] == ["one", "other"]
+    assert caplog.messages == []
+    meters.shutdown()
+
+
 def test_counters_keep_their_exemplar_for_minutes(ended: Ended, tracer: trace.Tracer) -> None:
     """A counter shows its exemplar in every export until a better one comes, or for five minutes."""
     reader = InMemoryMetricReader()

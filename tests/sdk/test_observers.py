@@ -208,6 +208,26 @@ def test_nothing_stays_current(rig: Rig, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["http", "websocket"])
+def test_nothing_stays_current_after_an_exception_that_interrupts(rig: Rig, kind: str) -> None:
+    """An exception that cancels the task when it is asked for its message leaves the context as it was, too."""
+
+    class Interrupting(ValueError):
+        def __str__(self) -> str:
+            raise asyncio.CancelledError
+
+    left: list[bool] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        outside = context.get_current()
+        with pytest.raises((Interrupting, asyncio.CancelledError)):
+            await getattr(rig.web, kind)(failing(Interrupting(), is_left=False, kind=kind), scope, receive, send)
+        left.append(context.get_current() == outside)
+
+    rig.visit(kind, answering(kind), afterwards=app)
+    assert left == [True]
+
+
+@pytest.mark.parametrize("kind", ["http", "websocket"])
 def test_own_id_in_capitals(rig: Rig, kind: str) -> None:
     """An id that the application puts into its answer is the only one, however the header is written."""
     own = [(b"X-Request-ID", b"own")]

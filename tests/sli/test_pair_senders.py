@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sloburn.duration import HOUR, MINUTE, SECOND
-from sloburn.sli.account import ENDED_NS, MAX_WAITING
+from sloburn.sli.account import ENDED_NS, MAX_HELD, MAX_WAITING, Account
 from sloburn.slo.budget import Count
 from tests.sli.harness import NOW, Bench
 from tests.sli.test_pairs import BAD_TOTAL, GOOD_TOTAL, Life, delta_of, looks, of_sender, point, together
@@ -74,6 +74,14 @@ def test_surplus_of_more_senders_than_are_known_stays_with_them() -> None:
         both(bench, sender, started=6, failed=3, at=960)
     bad += 2 * more
     assert bench.status().lifetime == Count(good=9000 + MAX_WAITING + 6 * more - bad, bad=bad)
+
+
+def test_what_is_left_over_by_very_many_is_bounded() -> None:
+    """However many senders end with more of the part than of the whole, so many slices wait, and no event is lost."""
+    shared = Account()
+    for number in range(3 * MAX_HELD):
+        shared.take(Account(held={number * 5 * SECOND: [0, 2]}))
+    assert (len(shared.held), shared.waiting) == (MAX_HELD, 6 * MAX_HELD)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ exporters of the host make of it has it; nor has a span of a tracer provider tha
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from typing import Any, cast
@@ -164,8 +165,15 @@ class LastingReservoir(ExemplarReservoir):
         return shown(kept, time.time_ns()) if kept is not None else []
 
 
+def _is_no_conflict(record: logging.LogRecord) -> bool:
+    return "conflicting metrics identities" not in str(record.msg)
+
+
 def view_of_counters() -> View:
     """Return what makes the SDK's counters keep their exemplars."""
+    # Of two counters of one name, of different libraries, the SDK complains when a view applies to them; with its lock
+    # held, so that a log handler that measures would wait for ever, or change what is being walked through.
+    logging.getLogger("opentelemetry.sdk.metrics._internal.metric_reader_storage").addFilter(_is_no_conflict)
     # The SDK hands its options over by their names, whatever it says about the type.
     make = cast("Callable[[dict[str, Any]], ExemplarReservoir]", LastingReservoir)
     return View(instrument_type=Counter, exemplar_reservoir_factory=lambda _: make)

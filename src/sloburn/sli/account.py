@@ -109,6 +109,7 @@ class Account:
             for side, events in enumerate(cell):
                 mine[side] += events
         other.held = {}
+        self._join()
 
     def lend(self, most: int) -> Account:
         """Return all that is held of the whole and some of the part, the oldest first, and forget it.

@@ -108,8 +108,14 @@ class RequestObserver:
         self._end(observed, None)
 
     def _end(self, observed: Exchange | Connection, error: BaseException | None) -> None:
-        """End what is observed; never raises, as it would hide the application's exception."""
-        observed.end(error)
+        """End what is observed; raises nothing of ours, as that would hide the application's exception."""
+        try:
+            observed.end(error)
+        finally:  # what an exception says of itself may be one that ends a task
+            self._leave(observed, error)
+
+    def _leave(self, observed: Exchange | Connection, error: BaseException | None) -> None:
+        """Put back what was current."""
         try:
             observed.presence.leave()
             if error is not None:
