@@ -103,6 +103,7 @@ class Pairs:
             account = self._account(key, commit)
             self._share(pair, key, account, account.release(newest), commit)
             waiting.hold(key, account)
+        if lonely:
             self._keep(pair, waiting, commit)
         for key in sorted(overdue - lonely | ({shared_key} if lonely else set())):
             account = self._account(key, commit)
