@@ -29,6 +29,7 @@ _TARGETS = {
 }
 _OPTIONAL = {"node": "node_exporter", "postgresql": "postgresql_exporter", "redis": "redis_exporter"}
 _RULES_SECONDS = 120
+_PARTIAL = ("--partial", "--collector", str(ROOT / "otel-collector.yaml"))
 
 
 class PromiseError(StackError):
@@ -64,10 +65,7 @@ def check_promises(slos: Sequence[str]) -> None:
         PromiseError: One is wrong; the message is that of ``sloburn validate``.
         StackError: It was ended by a signal before it could tell, as where there is no memory.
     """
-    command = [sys.executable, "-m", "sloburn.cli", "validate", *slos]
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=_RULES_SECONDS, env=process_environment(), check=False
-    )
+    done = _sloburn("validate", *slos)
     if done.returncode:
         kind = StackError if done.returncode < 0 else PromiseError
         raise kind(f"nothing was started or changed: {done.stderr.strip() or f'exit status {done.returncode}'}")
@@ -113,11 +111,7 @@ def replace_rules(data: Path, slos: Sequence[str]) -> list[str]:
     target = rules_file(data)
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f"{target.name}.part")  # which Prometheus does not read
-    command = [sys.executable, "-m", "sloburn.cli", "rules", *slos, "-o", str(part), "--partial"]
-    command += ["--collector", str(ROOT / "otel-collector.yaml")]
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=_RULES_SECONDS, env=process_environment(), check=False
-    )
+    done = _sloburn("rules", *slos, "-o", str(part), *_PARTIAL)
     said = done.stderr.strip().splitlines()
     if done.returncode:
         reasons = said or [f"exit status {done.returncode}"]
@@ -134,14 +128,17 @@ def compile_sampling(data: Path, slos: Sequence[str]) -> list[str]:
     """
     target = sampling_file(data)
     target.parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "sloburn.cli", "sampling", *slos, "-o", str(target), "--partial"]
-    command += ["--collector", str(ROOT / "otel-collector.yaml")]
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=_RULES_SECONDS, env=process_environment(), check=False
-    )
+    done = _sloburn("sampling", *slos, "-o", str(target), *_PARTIAL)
     if done.returncode:
         target.write_text("{}\n")  # the Collector samples as its own configuration says
     return [f"traces that are kept: {line}" for line in done.stderr.strip().splitlines()]
+
+
+def _sloburn(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "sloburn.cli", *arguments]
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=_RULES_SECONDS, env=process_environment(), check=False
+    )
 
 
 def _copy_configurations(data: Path) -> None:
